@@ -1,0 +1,1 @@
+"""From files to endless, replayable batches of images in [-1, 1]."""

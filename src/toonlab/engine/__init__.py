@@ -1,0 +1,1 @@
+"""What every method shares: optimisation, EMA, checkpoints, records."""

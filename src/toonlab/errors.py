@@ -1,0 +1,19 @@
+"""The error whose message is all its reader needs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """Something the user can mend; the message is one line naming the file or key and the remedy.
+
+    Entry points print the message alone, without a traceback, and exit with status 2.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the nearest known name, or nothing if none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,0 +1,1 @@
+"""The methods: each says which networks play and what their losses are."""

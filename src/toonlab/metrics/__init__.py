@@ -1,0 +1,1 @@
+"""Scores for unpaired image translation, each stored with the protocol that produced it."""

@@ -1,0 +1,1 @@
+"""Networks: generators, discriminators and frozen feature extractors; all take images in [-1, 1]."""
