@@ -5,12 +5,13 @@ Inside toonlab an image is RGB, float, `(3, H, W)` or `(B, 3, H, W)`, in [-1, 1]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -135,14 +136,18 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return F.pad(images, (0, right, 0, bottom), mode=mode)
 
 
-def grid(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
-    """Lay equally sized `(3, H, W)` images out as a table with white gaps of `gap` pixels."""
+def sheet(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], gap: int = 4) -> Image.Image:
+    """Lay equally sized `(3, H, W)` images out as a titled table on white, `gap` pixels apart."""
     height, width = rows[0][0].shape[-2:]
-    page = torch.ones(
-        3, len(rows) * (height + gap) + gap, max(map(len, rows)) * (width + gap) + gap, dtype=torch.float32
+    size = max(10, min(22, width // 9))
+    font, top = ImageFont.load_default(size=size), int(size * 1.6)
+    page = Image.new(
+        "RGB", (len(titles) * (width + gap) + gap, len(rows) * (height + gap) + gap + top), "white"
     )
+    pen = ImageDraw.Draw(page)
+    for column, title in enumerate(titles):
+        pen.text((gap + column * (width + gap), gap), title, "black", font)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):
-            top, left = gap + i * (height + gap), gap + j * (width + gap)
-            page[:, top : top + height, left : left + width] = image.float().cpu()
+            page.paste(to_picture(image), (gap + j * (width + gap), top + gap + i * (height + gap)))
     return page

@@ -14,7 +14,7 @@ class Hold:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def __call__(self, iteration: int) -> float:  # noqa: ARG002 (the role's signature)
+    def __call__(self, iteration: int) -> float:
         return self.value
 
 

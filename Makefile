@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo`, `make test`. Both install what they need into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
+
+.PHONY: demo test lint slow help
+
+help:
+	@echo "make demo   install, train on the embedded data, score, and write a before/after picture"
+	@echo "make test   install, lint, check types, run the tests"
+	@echo "make slow   the tests that take minutes"
+	@echo "make lint   style and types only"
+
+demo: .venv/installed
+	$(BIN)/python src/train.py experiment=demo hydra.run.dir=$(RUN)
+	$(BIN)/python src/eval.py ckpt=$(RUN) output=$(RUN)/eval
+	@echo "Before and after: $(CURDIR)/$(RUN)/eval/before_after.png"
+
+test: lint
+	$(BIN)/python -m pytest
+
+slow: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "toonlab needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# pinned by constraints.txt; the default torch wheel brings CUDA (6 GB, some minutes) and runs on CPUs too
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

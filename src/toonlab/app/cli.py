@@ -1,0 +1,57 @@
+"""From a command line to a task: Hydra composes, mistakes become one line, torch waits its turn.
+
+Nothing here imports torch, so that `--help` and a misspelt key answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from toonlab.app.explain import explain
+from toonlab.app.resume import RESUMED, resumed_arguments
+
+PROJECT = Path(__file__).resolve().parents[3]
+CONF = PROJECT / "conf"
+
+
+def main(*, config: str, task: str) -> None:
+    """Run `task`'s `run(cfg)` on the configuration `conf/<config>.yaml` and the command line.
+
+    Exits with 0, with 2 after a mistake of the user's (one line on stderr, no traceback), with 130 after
+    Ctrl-C. `HYDRA_FULL_ERROR=1` shows every traceback.
+    """
+    _register_resolvers()
+    full_errors = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    # Hydra would print its own long message and swallow the exception that ours is made from.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)
+    def entry(cfg: DictConfig) -> None:
+        import_module(task).run(cfg)
+
+    try:
+        if config == "train" and RESUMED not in os.environ:
+            sys.argv = resumed_arguments(sys.argv)
+        entry()
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(130)
+    except Exception as error:
+        line = None if full_errors else explain(error, config)
+        if line is None:
+            raise
+        sys.stderr.write(f"error: {line}\n")
+        sys.exit(2)
+
+
+def _register_resolvers() -> None:
+    OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
+    OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("share", lambda whole, part: round(whole * part), replace=True)

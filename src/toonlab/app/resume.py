@@ -1,0 +1,74 @@
+"""`resume=RUN_DIR`: the same command again, in the same folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from toonlab.errors import UsageError
+
+RESUMED = "TOONLAB_RESUMED"  # set for the children that Lightning starts with our rewritten arguments
+
+MAY_CHANGE = frozenset(
+    {"iterations", "trainer", "logger", "wandb", "log_every", "eval_every", "save_every", "hydra"}
+)
+"""What a resumed run may be given anew: how long and on what it runs, not what it learns."""
+
+
+def resumed_arguments(argv: list[str]) -> list[str]:
+    """Replace `resume=RUN_DIR` by the run's own overrides and its folder; other command lines pass.
+
+    Raises:
+        UsageError: there is no run to resume, or an override would make it another experiment.
+    """
+    asked = [argument for argument in argv if argument.startswith("resume=")]
+    folder = asked[-1].removeprefix("resume=") if asked else ""
+    if folder in ("", "null"):
+        return argv
+    run = Path(folder).expanduser().resolve()
+    if not (run / "config.yaml").is_file():
+        raise UsageError(f"resume={folder}: no run there (no config.yaml); give a folder under outputs/")
+    if not (run / "checkpoints" / "last.ckpt").is_file():
+        raise UsageError(f"resume={folder}: the run saved no checkpoints/last.ckpt yet; start it anew")
+    mine = [argument for argument in argv[1:] if not argument.startswith("resume=")]
+    for argument in mine:
+        name = argument.lstrip("+~").partition("=")[0].partition(".")[0]
+        if not argument.startswith("-") and name not in MAY_CHANGE:
+            raise UsageError(
+                f"{argument}: a resumed run stays the same experiment and takes only "
+                f"{', '.join(sorted(MAY_CHANGE))}; start a new run for anything else"
+            )
+    saved = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) or []
+    os.environ[RESUMED] = "1"
+    quoted = str(run).replace("'", "\\'")
+    return [
+        argv[0],
+        *saved,
+        *mine,
+        f"resume='{quoted}'",
+        f"hydra.run.dir='{quoted}'",
+        "hydra.output_subdir=null",
+    ]
+
+
+def saved_config(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """Return the run's own config, with what this command line may change taken from `cfg`.
+
+    The configs in `conf/` may have moved on since the run began; the run has not.
+    """
+    run = Path(cfg.resume)
+    saved = OmegaConf.load(run / "config.yaml")
+    assert isinstance(saved, DictConfig)  # noqa: S101 (for mypy)
+    ran = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) or []
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if override in ran or key == "resume":
+            continue
+        # A logger is a group whose node has the name of its tool.
+        key = "wandb" if key == "logger" else key
+        OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
+    saved.resume = cfg.resume
+    return saved

@@ -1,0 +1,169 @@
+"""`src/train.py`: from a configuration to a run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from toonlab.app import wandb_run
+from toonlab.app.resume import saved_config
+from toonlab.app.setup import environment, make, quiet
+from toonlab.data.demo import photographs
+from toonlab.engine.checkpoint import Checkpoints, read
+from toonlab.engine.evaluate import Evaluate
+from toonlab.engine.intervals import Interrupt
+from toonlab.engine.method import ToonMethod
+from toonlab.engine.records import Records
+from toonlab.errors import UsageError
+from toonlab.networks.frozen import Features
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Train what `cfg` describes in Hydra's run folder, or go on with the run at `cfg.resume`.
+
+    Exits with 130 or 143 after a clean stop by Ctrl-C or SIGTERM.
+
+    Raises:
+        UsageError: the configuration cannot be run as it is.
+    """
+    quiet()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    cfg = saved_config(cfg, HydraConfig.get().overrides.task) if cfg.resume else _absolute(cfg)
+    _check(cfg)
+    last = _prepare(folder, cfg)
+
+    seed_everything(cfg.seed, verbose=False)
+    method: ToonMethod = make(cfg, "method")
+    _calibrate(method)
+    method.config = OmegaConf.to_container(
+        OmegaConf.masked_copy(cfg, ["method", "data", "features", "seed", "iterations"]), resolve=True
+    )  # type: ignore[assignment]
+    data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
+    callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
+    logger = wandb_run.start(cfg, folder)
+    trainer: Trainer = make(
+        cfg, "trainer", callbacks=callbacks, logger=logger or False, default_root_dir=str(folder)
+    )
+    _announce(cfg, method, folder, last)
+
+    status = "failed"
+    try:
+        trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
+        status = "interrupted" if _find(trainer, Interrupt).received else "finished"
+    finally:
+        if trainer.is_global_zero:
+            _write_result(folder, cfg, trainer, method, status)
+        wandb_run.finish(logger, exit_code=0 if status == "finished" else 1)
+    if not trainer.is_global_zero:
+        return
+    if status == "interrupted":
+        log.info(
+            "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
+        )
+        sys.exit(128 + (_find(trainer, Interrupt).received or 0))
+    log.info("Finished %d iterations: %s", method.iteration, folder)
+
+
+def _absolute(cfg: DictConfig) -> DictConfig:
+    """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
+    for key in ("photos", "cartoons", "val_photos", "val_cartoons", "outputs_dir", "cache_dir"):
+        if cfg[key] is not None:
+            cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
+    return cfg
+
+
+def _check(cfg: DictConfig) -> None:
+    if cfg.iterations < 1:
+        raise UsageError(f"iterations={cfg.iterations}: train at least 1")
+    asks_for_folders = [key for key in ("photos", "cartoons") if cfg[key] is not None]
+    if asks_for_folders and not hasattr(cfg.data, "photos"):
+        raise UsageError(f"{asks_for_folders[0]}=… is not used by this data set; add data=unpaired")
+    precision = str(cfg.trainer.get("precision", "32-true"))
+    accelerator = cfg.trainer.get("accelerator", "auto")
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UsageError("trainer=gpu: torch sees no GPU on this machine; use trainer=cpu")
+    if on_cpu and "16" in precision and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise UsageError(
+            f"trainer.precision={precision}: this CPU has no 16-bit arithmetic and would be some 100 times "
+            "slower; use trainer.precision=32-true"
+        )
+    if on_cpu and torch.cuda.is_available():
+        log.info("This machine has a GPU; trainer=gpu would use it.")
+
+
+def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
+    """Write the config of a new run, or return the checkpoint of an old one.
+
+    Raises:
+        UsageError: the folder holds another run, or this one has nothing left to do.
+    """
+    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
+    if cfg.resume:
+        done = read(last)["toonlab"]["iteration"]
+        if done >= cfg.iterations:
+            raise UsageError(
+                f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
+            )
+        return last
+    is_first_process = "LOCAL_RANK" not in os.environ
+    if is_first_process:
+        if config.exists():
+            raise UsageError(f"{folder}: holds a run already; use resume={folder}, or another folder")
+        config.write_text(OmegaConf.to_yaml(cfg))
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    return None
+
+
+def _calibrate(method: ToonMethod) -> None:
+    """Bring feature networks without a measured scale to the common unit (docs/features.md)."""
+    for features in method.modules():
+        if isinstance(features, Features) and not features.calibrated:
+            scale = features.calibrate(photographs())
+            log.info("%s: calibrated; features.scale=%.6g would pin it", features.name, scale)
+
+
+def _announce(cfg: DictConfig, method: ToonMethod, folder: Path, last: Path | None) -> None:
+    size = sum(p.numel() for p in method.generator.parameters())
+    log.info(
+        "%s: generator of %s parameters, %s iterations, run folder %s",
+        type(method).__name__,
+        f"{size:,}",
+        f"{cfg.iterations:,}",
+        folder,
+    )
+    if last:
+        log.info("Going on from %s", last)
+
+
+def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonMethod, status: str) -> None:
+    records, best, evaluate = (_find(trainer, kind) for kind in (Records, Checkpoints, Evaluate))
+    result = {
+        "status": status,
+        "method": type(method).__name__,
+        "iterations": method.iteration,
+        "seconds": round(records.seconds, 3),
+        "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
+        "validation": evaluate.scores,
+        "validation_iteration": evaluate.scored_at,
+        "best": {"iteration": best.best_iteration, best.monitor: best.best_score},
+        "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
+        "seed": cfg.seed,
+        **environment(),
+    }
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _find(trainer: Trainer, kind: type[Any]) -> Any:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]

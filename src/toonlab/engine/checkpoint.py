@@ -1,0 +1,151 @@
+"""Checkpoints: written whole or not at all, and read without running anybody's code."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+
+from toonlab.engine.intervals import Every
+from toonlab.engine.method import CHECKPOINT_FORMAT, ToonMethod
+from toonlab.errors import UsageError
+
+
+class Checkpoints(Every):
+    """Keeps `checkpoints/last.ckpt`, and `best.ckpt` by a validation score.
+
+    Args:
+        every: iterations between saves of the last state.
+        iterations: the run's length.
+        monitor: the score that picks the best, as `Evaluate` names it; smaller is better.
+    """
+
+    def __init__(self, *, every: int, iterations: int, monitor: str) -> None:
+        super().__init__(every=every, iterations=iterations)
+        self.monitor = monitor
+        self.best_score = math.inf
+        self.best_iteration = 0
+
+    def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
+        if method.scores:
+            self._keep_best(trainer, method)
+        super().on_iteration(trainer, method)
+
+    def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        self._save(trainer, "last")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # After a clean stop between two saves; a crash keeps the last good state instead.
+        self._save(trainer, "last")
+
+    def _keep_best(self, trainer: Trainer, method: ToonMethod) -> None:
+        if self.monitor not in method.scores:
+            raise UsageError(f"monitor={self.monitor}: no such score; there are {sorted(method.scores)}")
+        score, method.scores = method.scores[self.monitor], {}
+        if score < self.best_score:
+            self.best_score, self.best_iteration = score, method.iteration
+            self._save(trainer, "best")
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        part = folder / f".{name}.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            part.replace(folder / f"{name}.ckpt")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score, "best_iteration": self.best_iteration}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_score, self.best_iteration = state_dict["best_score"], state_dict["best_iteration"]
+
+
+class Loaded(NamedTuple):
+    """A generator ready to paint, and what its checkpoint says of itself."""
+
+    generator: nn.Module
+    painting: dict[str, Any]
+    config: dict[str, Any]
+    iteration: int
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint with `weights_only=True`.
+
+    Raises:
+        UsageError: there is no such file, or it is not a checkpoint of ours.
+    """
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise UsageError(f"ckpt={path}: no such file; a run keeps checkpoints/last.ckpt and best.ckpt")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UsageError(f"ckpt={path}: cannot be read ({type(error).__name__}); is it damaged?") from error
+    about = checkpoint.get("toonlab") if isinstance(checkpoint, dict) else None
+    if not about:
+        raise UsageError(f"ckpt={path}: not a toonlab checkpoint; train one with src/train.py")
+    if about["format"] > CHECKPOINT_FORMAT:
+        raise UsageError(
+            f"ckpt={path}: written by a newer toonlab (format {about['format']}); update toonlab"
+        )
+    return checkpoint
+
+
+def load_generator(path: Path, *, average: bool = True) -> Loaded:
+    """Rebuild a checkpoint's generator from the config inside it; no other network is needed.
+
+    Args:
+        path: a checkpoint file, or a run folder (its last checkpoint).
+        average: take the EMA weights if there are any.
+
+    Raises:
+        UsageError: see `read`; or the weights do not fit the network.
+    """
+    checkpoint = read(path)
+    about = checkpoint["toonlab"]
+    state, prefix = checkpoint["state_dict"], "generator."
+    if average and any(name.startswith("ema.average.") for name in state):
+        prefix = "ema.average."
+    generator = build(about["config"]["method"]["generator"])
+    weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UsageError(f"ckpt={path}: its weights do not fit the generator it describes") from error
+    return Loaded(
+        generator.eval().requires_grad_(False), about["painting"], about["config"], about["iteration"]
+    )
+
+
+def build(node: Mapping[str, Any]) -> nn.Module:
+    """Make the network that a checkpoint's config describes by `_target_`.
+
+    A checkpoint may come from a stranger, so only classes of networks are ever called.
+
+    Raises:
+        UsageError: the target is missing or is no `torch.nn.Module`.
+    """
+    arguments = dict(node)
+    module_name, _, name = str(arguments.pop("_target_")).rpartition(".")
+    is_partial = arguments.pop("_partial_", False)
+    try:
+        target = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"the checkpoint needs {module_name}.{name}, which is not installed here") from error
+    if not (isinstance(target, type) and issubclass(target, nn.Module)):
+        raise UsageError(f"the checkpoint asks to call {module_name}.{name}, which is no network: refused")
+    built = {
+        key: build(value) if isinstance(value, Mapping) and "_target_" in value else value
+        for key, value in arguments.items()
+    }
+    network: nn.Module = partial(target, **built) if is_partial else target(**built)  # type: ignore[assignment]
+    return network

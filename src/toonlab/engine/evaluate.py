@@ -1,0 +1,163 @@
+"""Scores and pictures while training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from tqdm import tqdm
+
+from toonlab import images as im
+from toonlab.engine.intervals import Every
+from toonlab.engine.method import Images, ToonMethod
+from toonlab.engine.records import record
+
+
+class Report(Protocol):
+    """What a suite computes."""
+
+    def scalars(self) -> dict[str, float]:
+        """Flat names and numbers for a log."""
+        ...
+
+
+class Suite(Protocol):
+    """A set of metrics; all images `(B, 3, H, W)` in [-1, 1]."""
+
+    def reset(self) -> None: ...
+    def add_painted(self, painted: Tensor, photo: Tensor) -> None: ...
+    def add_cartoons(self, cartoons: Tensor) -> None: ...
+    def compute(self) -> Report: ...
+
+
+class EvaluationData(Protocol):
+    """What callbacks ask of a data module."""
+
+    def val_dataloader(self) -> list[Iterable[Images]]: ...
+    def panel(self, n: int) -> Tensor: ...
+
+
+class Evaluate(Every):
+    """Scores the averaged generator on the validation images, rank 0 for all.
+
+    Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours count
+    iterations, and painting needs no hooks.
+
+    Args:
+        suite: the metrics.
+        every: iterations between evaluations.
+        iterations: the run's length.
+    """
+
+    def __init__(self, *, suite: Suite, every: int, iterations: int) -> None:
+        super().__init__(every=every, iterations=iterations)
+        self.suite = suite
+
+    def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        scores: dict[str, float] = {}
+        if trainer.is_global_zero:
+            scores = {f"val/{name}": value for name, value in self._score(trainer, method).items()}
+            record(trainer, method.iteration, scores)
+        # Every rank must know the scores: saving the best checkpoint is a joint act.
+        method.scores = trainer.strategy.broadcast(scores)
+
+    def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
+        data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
+        photos, cartoons = data.val_dataloader()
+        cast("torch.nn.Module", self.suite).to(method.device)
+        self.suite.reset()
+        with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
+            for batch in photos:
+                photo = batch["photo"].to(method.device)
+                self.suite.add_painted(method(photo), photo)
+                bar.update()
+            for batch in cartoons:
+                self.suite.add_cartoons(batch["cartoon"].to(method.device))
+                bar.update()
+        return self.suite.compute().scalars()
+
+
+class Panels(Every):
+    """Paints the same validation photos again and again: photo | output | EMA output.
+
+    Args:
+        photos: how many.
+        every: iterations between pictures.
+        iterations: the run's length.
+    """
+
+    def __init__(self, *, photos: int, every: int, iterations: int) -> None:
+        super().__init__(every=every, iterations=iterations)
+        self.photos = photos
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, ToonMethod) and pl_module.iteration == 0:
+            self.run(trainer, pl_module)
+
+    def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        if not trainer.is_global_zero:
+            return
+        photos = cast("EvaluationData", trainer.datamodule).panel(self.photos)  # type: ignore[attr-defined]
+        with painting(trainer, method):
+            # One at a time: a panel of 256-pixel photos must not need more memory than training.
+            columns = [
+                [paint(photo[None].to(method.device))[0] for photo in photos]
+                for paint in (method.paint_raw, method)
+            ]
+        rows = [list(row) for row in zip(photos, *columns, strict=True)]
+        page = im.sheet(rows, ["photo", "output", "EMA output"])
+        path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
+        im.save(page, path)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image("panel", [str(path)], caption=[f"iteration {method.iteration}"])
+
+
+class GradientNorms(Every):
+    """Logs each generator term's gradient norm at the output image, and its share of the weighted sum.
+
+    For calibrating weights: a term whose share is near 0 trains nothing, one near 1 drowns the rest.
+
+    Args:
+        every: iterations between measurements.
+        iterations: the run's length.
+    """
+
+    def __init__(self, *, every: int, iterations: int) -> None:
+        super().__init__(every=every, iterations=iterations)
+        self._batch: Images = {}
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Images, batch_idx: int
+    ) -> None:
+        self._batch = batch
+
+    def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        norms = method.term_gradients(self._batch)
+        weights = {name: weight(method.iteration) for name, weight in method.weights_now.items()}
+        pulls = {name: weights.get(name, 0.0) * norm for name, norm in norms.items()}
+        total = sum(pulls.values()) or 1.0
+        scalars = {f"gradient/{name}": norm for name, norm in norms.items()}
+        scalars |= {f"gradient_share/{name}": pull / total for name, pull in pulls.items()}
+        record(trainer, method.iteration, scalars)
+        for name, norm in norms.items():
+            tqdm.write(
+                f"{method.iteration:>7}  {name:<16} gradient {norm:.3e}  weight {weights.get(name, 0.0):.3g}"
+                f"  share {pulls[name] / total:.1%}"
+            )
+
+
+@contextmanager
+def painting(trainer: Trainer, method: ToonMethod) -> Iterator[None]:
+    """Evaluation mode, no graph, and the run's precision; training mode afterwards."""
+    method.eval()
+    try:
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
+            yield
+    finally:
+        method.train()

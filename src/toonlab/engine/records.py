@@ -1,0 +1,96 @@
+"""The run's own record: `metrics.jsonl` always, mirrored to whatever logger there is."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+
+from toonlab.engine.intervals import Every
+from toonlab.engine.method import Images, ToonMethod
+from toonlab.errors import UsageError
+
+
+def record(trainer: Trainer, iteration: int, scalars: Mapping[str, float]) -> None:
+    """Append a line to `metrics.jsonl` in the run folder and tell the loggers; rank 0 only."""
+    if not trainer.is_global_zero:
+        return
+    line = {"iteration": iteration, **scalars}
+    with _path(trainer).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    for logger in trainer.loggers:
+        # No `step`: W&B's own may only rise, and iterations come back after a kill; see its `iteration` axis.
+        logger.log_metrics(dict(line))
+
+
+def _path(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "metrics.jsonl"
+
+
+class Records(Every):
+    """Writes the losses, the learning rates and the throughput, and refuses to go on without numbers.
+
+    Args:
+        every: iterations between lines.
+        iterations: the run's length.
+    """
+
+    def __init__(self, *, every: int, iterations: int) -> None:
+        super().__init__(every=every, iterations=iterations)
+        self.seconds = 0.0
+        self.images = 0
+        self._mark = 0.0
+        self._images_at_mark = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restart_clock()
+        if trainer.is_global_zero and isinstance(pl_module, ToonMethod):
+            _forget_after(_path(trainer), pl_module.iteration)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Images, batch_idx: int
+    ) -> None:
+        self.images += len(batch["photo"]) * trainer.world_size
+
+    def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        values = {name: value.item() for name, value in method.latest.items()}
+        seconds = time.perf_counter() - self._mark
+        self.seconds += seconds
+        speed = (self.images - self._images_at_mark) / max(seconds, 1e-9)
+        self._restart_clock()
+        sides = zip(("generator", "discriminator"), trainer.optimizers, strict=True)
+        rates = {f"lr/{side}": optimizer.param_groups[0]["lr"] for side, optimizer in sides}
+        record(trainer, method.iteration, {**values, **rates, "images_per_second": round(speed, 3)})
+        if bad := sorted(name for name, value in values.items() if not math.isfinite(value)):
+            raise UsageError(
+                f"{bad[0]} is {values[bad[0]]} at iteration {method.iteration}: training has diverged; lower "
+                "method.optimizer.lr or set method.clip_norm=1; the last good state is checkpoints/last.ckpt"
+            )
+
+    def _restart_clock(self) -> None:
+        self._mark, self._images_at_mark = time.perf_counter(), self.images
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.images = state_dict["seconds"], state_dict["images"]
+
+
+def _forget_after(path: Path, iteration: int) -> None:
+    """Drop lines that a killed run wrote after its last checkpoint: they are about to be written again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["iteration"] <= iteration:
+                kept.append(line + "\n")
+        except json.JSONDecodeError:  # the kill hit the middle of a line, necessarily the last
+            break
+    path.write_text("".join(kept))

@@ -1,0 +1,60 @@
+"""Adversarial objectives as three questions: is it real, is it fake, would it fool?
+
+Each takes raw scores of any shape and returns a scalar per-element mean; labels are real 1, fake 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Adversarial(ABC):
+    """Compare scores with labels.
+
+    Args:
+        soft: width of soft labels, for the discriminator only: reals are drawn from (1 - soft, 1), fakes
+            from (0, soft), one draw a sample, the same for all its patches. 0 gives hard labels.
+    """
+
+    def __init__(self, *, soft: float = 0.0) -> None:
+        self.soft = soft
+
+    @abstractmethod
+    def compare(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of scores against labels in [0, 1] of the same shape."""
+
+    def real(self, scores: Tensor, rng: torch.Generator) -> Tensor:
+        """Low when the discriminator calls real images real."""
+        return self.compare(scores, 1 - self._blur(scores, rng))
+
+    def fake(self, scores: Tensor, rng: torch.Generator) -> Tensor:
+        """Low when the discriminator calls fakes fake."""
+        return self.compare(scores, self._blur(scores, rng))
+
+    def fool(self, scores: Tensor) -> Tensor:
+        """Low when the discriminator calls the generator's images real; always against hard labels."""
+        return self.compare(scores, torch.ones_like(scores))
+
+    def _blur(self, scores: Tensor, rng: torch.Generator) -> Tensor:
+        if not self.soft:
+            return torch.zeros_like(scores)
+        draw = torch.rand(len(scores), generator=rng, device=rng.device).to(scores)
+        return (self.soft * draw).reshape(-1, *[1] * (scores.ndim - 1)).expand_as(scores)
+
+
+class LeastSquares(Adversarial):
+    """LSGAN, Mao et al. 2017: squared distance of the score to its label."""
+
+    def compare(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.mse_loss(scores, labels)
+
+
+class CrossEntropy(Adversarial):
+    """The log-GAN on logits; `fool` is the non-saturating -log D(fake)."""
+
+    def compare(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(scores, labels)

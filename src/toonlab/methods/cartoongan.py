@@ -1,0 +1,59 @@
+"""CartoonGAN (Chen, Lai, Liu, CVPR 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toonlab.engine.method import Images, ToonMethod
+from toonlab.engine.terms import Terms
+from toonlab.losses.adversarial import Adversarial
+from toonlab.losses.perceptual import feature_distance
+from toonlab.networks.frozen import Features
+
+
+class CartoonGAN(ToonMethod):
+    """Adversarial loss that wants clear edges, and content from a frozen network.
+
+    The discriminator sees cartoons as real, and both painted photos and edge-smoothed cartoons as fake
+    (eq. 3); the smoothed ones come from the same crop as their cartoon. Warm-up is content alone
+    (section 3.3).
+    """
+
+    extras = ("blurred",)
+
+    def __init__(
+        self, *, discriminator: nn.Module, features: Features, adversarial: Adversarial, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        self.discriminator, self.features, self.adversarial = discriminator, features, adversarial
+
+    def discriminators(self) -> list[nn.Module]:
+        return [self.discriminator]
+
+    def render(self, batch: Images) -> Images:
+        return {"cartoon": self.generator(batch["photo"])}
+
+    def generator_terms(self, batch: Images, views: Images) -> Terms:
+        return {
+            "adversarial": lambda: self.adversarial.fool(self.discriminator(views["cartoon"])),
+            "content": lambda: feature_distance(
+                self.features(views["cartoon"]), self._target(batch["photo"])
+            ),
+        }
+
+    def discriminator_terms(self, batch: Images, views: Images) -> Terms:
+        return {
+            "real": lambda: self.adversarial.real(self.discriminator(batch["cartoon"]), self.rng("real")),
+            "fake": lambda: self.adversarial.fake(self.discriminator(views["cartoon"]), self.rng("fake")),
+            "blurred": lambda: self.adversarial.fake(
+                self.discriminator(batch["blurred"]), self.rng("blurred")
+            ),
+        }
+
+    @torch.no_grad()
+    def _target(self, photo: Tensor) -> dict[str, Tensor]:
+        wanted: dict[str, Tensor] = self.features(photo)
+        return wanted

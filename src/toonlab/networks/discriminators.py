@@ -1,0 +1,80 @@
+"""Discriminators: images to maps of raw scores, one score a patch; sigmoids belong to the losses."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from toonlab.networks.layers import initialise, instance_norm, leaky
+
+
+class PatchDiscriminator(nn.Module):
+    """A body and a last convolution; subclasses fill `body` and `last`."""
+
+    body: nn.Sequential
+    last: nn.Module
+
+    def features(self, images: Tensor) -> Tensor:
+        """Activations before the last convolution."""
+        activations: Tensor = self.body(images)
+        return activations
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.last(self.features(images))
+        return scores
+
+
+class EdgeDiscriminator(PatchDiscriminator):
+    """CartoonGAN's discriminator: `(B, 3, H, W)` to `(B, 1, H/4, W/4)`, receptive field 37 px.
+
+    Chen et al. 2018, figure 2; 1,129,665 parameters at width 32.
+    """
+
+    def __init__(self, *, width: int = 32) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(3, width),
+            leaky(),
+            _conv(width, 2 * width, 2),
+            leaky(),
+            _conv(2 * width, 4 * width),
+            instance_norm(4 * width),
+            leaky(),
+            _conv(4 * width, 4 * width, 2),
+            leaky(),
+            _conv(4 * width, 8 * width),
+            instance_norm(8 * width),
+            leaky(),
+            _conv(8 * width, 8 * width),
+            instance_norm(8 * width),
+            leaky(),
+        )
+        self.last = _conv(8 * width, 1)
+        initialise(self, "normal")
+
+
+class SpectralPatch(PatchDiscriminator):
+    """White-box's discriminator: `(B, channels, H, W)` to `(B, 1, H/8, W/8)`, receptive field 43 px.
+
+    Wang & Yu 2020: three pairs of spectrally normalised 3x3 convolutions, the first of each with stride 2,
+    then 1x1. 287,137 parameters for 3 channels, 286,561 for 1.
+    """
+
+    def __init__(self, *, channels: int, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = channels
+        for outputs in (width, 2 * width, 4 * width):
+            layers += [_conv(inputs, outputs, 2), leaky(), _conv(outputs, outputs), leaky()]
+            inputs = outputs
+        self.body = nn.Sequential(*layers)
+        self.last = nn.Conv2d(inputs, 1, 1)
+        initialise(self, "xavier")
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                spectral_norm(module)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    # Zero padding, unlike the generators': a discriminator may know where the border is.
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)

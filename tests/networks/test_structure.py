@@ -1,0 +1,80 @@
+"""Published structure: parameter counts, strides, receptive fields."""
+
+import pytest
+import torch
+from torch import nn
+
+from toonlab.networks.discriminators import EdgeDiscriminator, PatchDiscriminator, SpectralPatch
+from toonlab.networks.resnet import ResnetGenerator
+from toonlab.networks.unet import UNet
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        (lambda: ResnetGenerator(), 11_129_667),
+        (lambda: ResnetGenerator(upsampling="deconv"), 11_129_667),
+        (lambda: UNet(), 1_467_075),
+        (lambda: UNet(full_skip="concatenate"), 1_476_291),
+        (lambda: EdgeDiscriminator(), 1_129_665),
+        (lambda: SpectralPatch(channels=3), 287_137),
+        (lambda: SpectralPatch(channels=1), 286_561),
+    ],
+)
+def test_parameter_counts_are_the_references(network, parameters: int) -> None:
+    assert sum(p.numel() for p in network().parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [UNet(width=4), UNet(width=4, full_skip="concatenate"), ResnetGenerator(width=4, blocks=1)],
+    ids=["unet", "unet-concatenate", "resnet"],
+)
+@pytest.mark.parametrize("size", [(16, 16), (20, 36), (52, 12)])
+def test_generators_keep_the_shape_at_multiples_of_four(generator: nn.Module, size: tuple[int, int]) -> None:
+    assert generator(torch.zeros(2, 3, *size)).shape == (2, 3, *size)
+
+
+def test_latent_is_a_quarter_and_decodes_to_the_forward_pass() -> None:
+    generator = ResnetGenerator(width=4, blocks=2)
+    photo = torch.rand(1, 3, 24, 32) * 2 - 1
+    latent = generator.encode(photo)
+    assert latent.shape == (1, 16, 6, 8)
+    torch.testing.assert_close(generator.decode(latent), generator(photo), rtol=0, atol=0)
+
+
+def receptive_field(discriminator: PatchDiscriminator, channels: int) -> int:
+    """Width of the input that one score in the middle depends on."""
+    for module in discriminator.modules():  # norms look at the whole image; the convolutions do not
+        if isinstance(module, nn.InstanceNorm2d):
+            module.forward = lambda x: x
+    image = torch.rand(1, channels, 128, 128, requires_grad=True)
+    scores = discriminator.eval()(image)
+    scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
+    columns = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    return int(columns.max() - columns.min() + 1)
+
+
+def test_receptive_fields_and_strides() -> None:
+    edge, patch = EdgeDiscriminator(width=4), SpectralPatch(channels=1, width=4)
+    assert edge(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 16, 16)
+    assert patch(torch.zeros(1, 1, 64, 64)).shape == (1, 1, 8, 8)
+    assert edge.features(torch.zeros(1, 3, 64, 64)).shape == (1, 32, 16, 16)
+    assert receptive_field(edge, 3) == 37
+    assert receptive_field(patch, 1) == 43
+
+
+def test_spectral_norm_bounds_every_convolution() -> None:
+    patch = SpectralPatch(channels=3, width=4)
+    for _ in range(200):  # the power iteration converges over forward passes
+        patch(torch.zeros(1, 3, 16, 16))
+    convolutions = [m for m in patch.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 7
+    for convolution in convolutions:
+        largest = torch.linalg.matrix_norm(convolution.weight.flatten(1), ord=2)
+        assert largest.item() == pytest.approx(1, abs=1e-3)
+
+
+def test_no_activation_follows_the_residual_sum() -> None:
+    generator = ResnetGenerator(width=4, blocks=1)
+    assert (generator.encode(torch.randn(1, 3, 32, 32)) < 0).any()

@@ -1,0 +1,71 @@
+"""The import rule of docs/architecture.md, read from the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "toonlab"
+GROUND = {"images", "keyed", "schedules", "errors"}
+ALLOWED = {
+    "networks": GROUND,
+    "representations": GROUND,
+    "losses": GROUND,
+    "data": GROUND | {"representations"},
+    "metrics": GROUND | {"representations"},
+    "engine": GROUND,
+    "methods": GROUND | {"networks", "representations", "losses", "engine"},
+    "inference": GROUND | {"networks", "representations", "losses", "engine"},
+}
+ONLY_IN = {"hydra": {"app"}, "omegaconf": {"app"}, "lightning": {"data", "engine", "app"}, "wandb": {"app"}}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "toonlab" else {module}
+    return found
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(p.relative_to(SOURCE)) for p in MODULES])
+def test_imports_point_down(path: Path) -> None:
+    package = package_of(path)
+    if package not in ALLOWED:
+        allowed = GROUND if package in GROUND else None
+    else:
+        allowed = ALLOWED[package] | {package}
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "toonlab" and len(parts) > 1 and allowed is not None:
+            assert parts[1] in allowed, f"{path.name} imports {name}"
+        if parts[0] in ONLY_IN:
+            assert package in ONLY_IN[parts[0]], f"{path.name} imports {name}"
+
+
+def test_every_package_has_a_rule() -> None:
+    packages = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    assert packages == set(ALLOWED) | {"app"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(p.relative_to(SOURCE)) for p in MODULES])
+def test_only_the_engine_optimises(path: Path) -> None:
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    if package_of(path) != "engine":
+        assert "manual_backward" not in calls
+    assert "backward" not in calls, "AMP needs manual_backward"
