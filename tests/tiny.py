@@ -96,3 +96,20 @@ def tiny_cartoongan(**changes: Any) -> CartoonGAN:
 
 
 TINY: dict[str, Callable[..., ToonMethod]] = {"whitebox": tiny_whitebox, "cartoongan": tiny_cartoongan}
+
+
+def same(one: Any, two: Any, where: str = "") -> None:
+    """Compare nested states tensor by tensor, bit by bit."""
+    assert type(one) is type(two), where
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), where
+        for key in one:
+            same(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(two), where
+        for i, pair in enumerate(zip(one, two, strict=True)):
+            same(*pair, f"{where}[{i}]")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), where
+    else:
+        assert one == two, where

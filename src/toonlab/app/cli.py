@@ -5,6 +5,7 @@ Nothing here imports torch, so that `--help` and a misspelt key answer at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
@@ -27,14 +28,19 @@ def main(*, config: str, task: str) -> None:
     Exits with 0, with 2 after a mistake of the user's (one line on stderr, no traceback), with 130 after
     Ctrl-C. `HYDRA_FULL_ERROR=1` shows every traceback.
     """
-    _register_resolvers()
+    register_resolvers()
     full_errors = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
-    # Hydra would print its own long message and swallow the exception that ours is made from.
+    # Else Hydra prints its own long message and swallows the exception that ours is made from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    failures: list[Exception] = []
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)
     def entry(cfg: DictConfig) -> None:
-        import_module(task).run(cfg)
+        try:
+            import_module(task).run(cfg)
+        except Exception as error:  # kept for below: in a multirun, the other jobs go on
+            failures.append(error)
 
     try:
         if config == "train" and RESUMED not in os.environ:
@@ -44,14 +50,19 @@ def main(*, config: str, task: str) -> None:
         sys.stderr.write("\ninterrupted\n")
         sys.exit(130)
     except Exception as error:
+        failures.append(error)
+    for error in failures:
         line = None if full_errors else explain(error, config)
         if line is None:
-            raise
-        sys.stderr.write(f"error: {line}\n")
+            logging.getLogger(__name__).exception("failed", exc_info=error)
+        else:
+            logging.getLogger(__name__).error("error: %s", line)
+    if failures:
         sys.exit(2)
 
 
-def _register_resolvers() -> None:
+def register_resolvers() -> None:
+    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product."""
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("share", lambda whole, part: round(whole * part), replace=True)

@@ -51,11 +51,13 @@ def _unknown(key: str, message: str, config: str) -> str:
     keys = sorted(_known_keys(config))
     if key in keys:  # the key is right, so the value's type is not
         return f"{key}: {_last_line(message)}"
-    hint = did_you_mean(key, keys)
-    if not hint:  # perhaps right but for its last part, or but for its place
-        parent, _, leaf = key.rpartition(".")
-        hint = did_you_mean(leaf, [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent])
-    return f"{key}: no such key or group{hint}; see --help for all"
+    parent, _, leaf = key.rpartition(".")
+    siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent]
+    if parent in keys and (hint := did_you_mean(leaf, siblings)):
+        return f"{key}: no such key{hint}"
+    if parent in keys:
+        return f"{key}: no such key; {parent} has {', '.join(siblings)}, and +{key}=… would add one"
+    return f"{key}: no such key or group{did_you_mean(key, keys)}; see --help for all"
 
 
 def _known_keys(config: str) -> set[str]:

@@ -75,6 +75,8 @@ def quiet() -> None:
         ".*callback states in the checkpoint.*",
         ".*LeafSpec.*",
         ".*The `srun` command is available.*",
+        ".*module\\(s\\) in eval mode at the start of training.*",  # the frozen feature networks
+        ".*have no `validation_step`.*",
     ):
         warnings.filterwarnings("ignore", message)
 

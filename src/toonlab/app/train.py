@@ -19,7 +19,6 @@ from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
 from toonlab.engine.checkpoint import Checkpoints, read
-from toonlab.engine.evaluate import Evaluate
 from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
 from toonlab.engine.records import Records
@@ -46,9 +45,8 @@ def run(cfg: DictConfig) -> None:
     seed_everything(cfg.seed, verbose=False)
     method: ToonMethod = make(cfg, "method")
     _calibrate(method)
-    method.config = OmegaConf.to_container(
-        OmegaConf.masked_copy(cfg, ["method", "data", "features", "seed", "iterations"]), resolve=True
-    )  # type: ignore[assignment]
+    whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
@@ -148,15 +146,14 @@ def _announce(cfg: DictConfig, method: ToonMethod, folder: Path, last: Path | No
 
 
 def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonMethod, status: str) -> None:
-    records, best, evaluate = (_find(trainer, kind) for kind in (Records, Checkpoints, Evaluate))
+    records, best = _find(trainer, Records), _find(trainer, Checkpoints)
     result = {
         "status": status,
         "method": type(method).__name__,
         "iterations": method.iteration,
         "seconds": round(records.seconds, 3),
         "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
-        "validation": evaluate.scores,
-        "validation_iteration": evaluate.scored_at,
+        "validation": {"iteration": method.scored_at, **method.scores},
         "best": {"iteration": best.best_iteration, best.monitor: best.best_score},
         "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
         "seed": cfg.seed,

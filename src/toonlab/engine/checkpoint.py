@@ -34,7 +34,7 @@ class Checkpoints(Every):
         self.best_iteration = 0
 
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
-        if method.scores:
+        if method.scored_at == method.iteration:
             self._keep_best(trainer, method)
         super().on_iteration(trainer, method)
 
@@ -48,7 +48,7 @@ class Checkpoints(Every):
     def _keep_best(self, trainer: Trainer, method: ToonMethod) -> None:
         if self.monitor not in method.scores:
             raise UsageError(f"monitor={self.monitor}: no such score; there are {sorted(method.scores)}")
-        score, method.scores = method.scores[self.monitor], {}
+        score = method.scores[self.monitor]
         if score < self.best_score:
             self.best_score, self.best_iteration = score, method.iteration
             self._save(trainer, "best")
@@ -56,7 +56,7 @@ class Checkpoints(Every):
     def _save(self, trainer: Trainer, name: str) -> None:
         folder = Path(trainer.default_root_dir) / "checkpoints"
         part = folder / f".{name}.part"
-        trainer.save_checkpoint(part)
+        trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
             part.replace(folder / f"{name}.ckpt")
 

@@ -45,8 +45,7 @@ class EvaluationData(Protocol):
 class Evaluate(Every):
     """Scores the averaged generator on the validation images, rank 0 for all.
 
-    Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours count
-    iterations, and painting needs no hooks.
+    Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours iterations.
 
     Args:
         suite: the metrics.
@@ -64,12 +63,11 @@ class Evaluate(Every):
             scores = {f"val/{name}": value for name, value in self._score(trainer, method).items()}
             record(trainer, method.iteration, scores)
         # Every rank must know the scores: saving the best checkpoint is a joint act.
-        method.scores = trainer.strategy.broadcast(scores)
+        method.scores, method.scored_at = trainer.strategy.broadcast(scores), method.iteration
 
     def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
         photos, cartoons = data.val_dataloader()
-        cast("torch.nn.Module", self.suite).to(method.device)
         self.suite.reset()
         with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
             for batch in photos:

@@ -82,6 +82,7 @@ class ToonMethod(LightningModule):
         self.config: dict[str, Any] = {}
         self.latest: dict[str, Tensor] = {}
         self.scores: dict[str, float] = {}
+        self.scored_at = 0
         self._batch_of_iteration = 0
         self._names_checked = False
 
@@ -263,9 +264,12 @@ class ToonMethod(LightningModule):
         checkpoint["toonlab"] = {
             "format": CHECKPOINT_FORMAT,
             "iteration": self.iteration,
+            "scores": self.scores,
+            "scored_at": self.scored_at,
             "painting": self.painting(),
             "config": self.config,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.iteration = checkpoint["toonlab"]["iteration"]
+        about = checkpoint["toonlab"]
+        self.iteration, self.scores, self.scored_at = about["iteration"], about["scores"], about["scored_at"]

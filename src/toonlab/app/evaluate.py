@@ -1,0 +1,105 @@
+"""`src/eval.py`: scores of one checkpoint, with their protocol and their baselines."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from tqdm import tqdm
+
+from toonlab import images as im
+from toonlab.app.setup import device_named, environment, make, quiet
+from toonlab.engine.checkpoint import Loaded, load_generator
+from toonlab.errors import UsageError
+from toonlab.inference.stylizer import OutputFilter, Stylizer
+
+log = logging.getLogger(__name__)
+
+PARTS = ("test", "val", "all")
+
+
+def run(cfg: DictConfig) -> None:
+    """Score `cfg.ckpt`, print the table, and write `report.json` and `before_after.png`.
+
+    Raises:
+        UsageError: the checkpoint or the data cannot be used as asked.
+    """
+    quiet()
+    path = Path(cfg.ckpt).expanduser()
+    loaded = load_generator(path, average=cfg.average)
+    data, part = _data(cfg, loaded)
+    folder = _output(cfg, path)
+    seed_everything(cfg.seed, verbose=False)
+    device = device_named(cfg.device)
+    stylizer = _stylizer(loaded, device)
+    suite = make(cfg, "metrics")
+
+    photos, cartoons = data.val_dataloader() if part == "val" else data.test_dataloader()
+    rows: list[list[Tensor]] = []
+    wanted = {round(i * (len(photos.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
+    seen = 0
+    for batch in tqdm(photos, desc="painting and scoring", unit="batch"):
+        photo = batch["photo"].to(device)
+        painted = stylizer.paint(photo)
+        suite.add_painted(painted, photo)
+        rows += [[photo[i].cpu(), painted[i].cpu()] for i in range(len(photo)) if seen + i in wanted]
+        seen += len(photo)
+    for batch in tqdm(cartoons, desc="scoring cartoons", unit="batch"):
+        suite.add_cartoons(batch["cartoon"].to(device))
+
+    report = suite.compute()
+    about = {
+        "checkpoint": str(path.resolve()),
+        "iteration": loaded.iteration,
+        "weights": "EMA" if cfg.average else "last",
+        "part": part,
+        "data": OmegaConf.to_container(cfg.data, resolve=True) if cfg.data else loaded.config["data"],
+        "metrics": OmegaConf.to_container(cfg.metrics, resolve=True),
+        **environment(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    report.to_json(folder / "report.json", about=about)
+    im.save(im.sheet(rows, ["photo", "cartoon"]), folder / "before_after.png")
+    log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
+
+
+def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
+    """Return the data module and the part of it to score."""
+    given = cfg.data is not None
+    if not given and (cfg.photos or cfg.cartoons):
+        raise UsageError("photos=… and cartoons=… need data=unpaired")
+    part = cfg.split if cfg.split != "auto" else ("all" if given and "photos" in cfg.data else "test")
+    if part not in PARTS:
+        raise UsageError(f"split={part}: use one of {', '.join(PARTS)}, or auto")
+    if not given:
+        # A copy, so that the data's own interpolation-free values of the run are what is scored.
+        cfg = OmegaConf.create({"data": loaded.config["data"]})
+    changes = {"split": "all"} if part == "all" and "photos" in cfg.data else {}
+    data = make(cfg, "data", extras=[], **changes)
+    return data, part
+
+
+def _output(cfg: DictConfig, path: Path) -> Path:
+    if cfg.output:
+        folder = Path(cfg.output).expanduser()
+        if (folder / "report.json").exists():
+            raise UsageError(f"output={folder}: holds a report already; name another folder")
+        return folder
+    run = path if path.is_dir() else path.parent.parent
+    return run / "eval" / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _stylizer(loaded: Loaded, device: Any) -> Stylizer:
+    output_filter = loaded.painting.get("output_filter")
+    return Stylizer(
+        loaded.generator,
+        multiple=getattr(loaded.generator, "multiple", 1),
+        output_filter=OutputFilter(**output_filter) if output_filter else None,
+        tile=None,
+        device=device,
+    )

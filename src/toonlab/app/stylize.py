@@ -1,0 +1,40 @@
+"""`src/stylize.py`: paint a file or a folder."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from toonlab.app.setup import device_named, quiet
+from toonlab.engine.checkpoint import load_generator
+from toonlab.inference.batch import plan, stylize_all
+from toonlab.inference.stylizer import OutputFilter, Stylizer
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Paint `cfg.input` into `cfg.output`; exits with 1 if any file failed.
+
+    Raises:
+        UsageError: nothing can be painted as asked; no file was touched.
+    """
+    quiet()
+    loaded = load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average)
+    known = loaded.painting.get("output_filter")
+    stylizer = Stylizer(
+        loaded.generator,
+        multiple=getattr(loaded.generator, "multiple", 1),
+        output_filter=OutputFilter(**known) if known else None,
+        strength=cfg.strength,
+        tile=cfg.tile,
+        device=device_named(cfg.device),
+    )
+    todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
+    outcome = stylize_all(stylizer, todo, progress=True)
+    log.info("%s", outcome.summary())
+    if outcome.failed:
+        sys.exit(1)

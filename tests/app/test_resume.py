@@ -1,0 +1,103 @@
+"""Kill, interrupt, resume: the real processes."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands import SMALL, Cli, command, environment, only_run
+from tiny import same
+from toonlab.engine.checkpoint import read
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("train", *SMALL, *arguments),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def lines(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_resumed_equals_uninterrupted(cli: Cli, tmp_path: Path, workers: int) -> None:
+    """kill -9 somewhere after the first save; what was trained since is trained again."""
+    arguments = ["iterations=60", f"data.workers={workers}"]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    process = start(tmp_path / "killed", *arguments)
+    wait_for(lambda: bool(list((tmp_path / "killed").rglob("last.ckpt"))))
+    process.kill()
+    process.wait()
+    run = only_run(tmp_path / "killed")
+    stopped_at = read(run)["toonlab"]["iteration"]
+    assert stopped_at < 60
+    result = cli("train", f"resume={run}")
+    assert result.returncode == 0, result.stderr
+    whole = start(tmp_path / "whole", *arguments)
+    _, errors = whole.communicate(timeout=300)
+    assert whole.returncode == 0, errors
+
+    one, two = read(run), read(only_run(tmp_path / "whole"))
+    for key in ("state_dict", "optimizer_states"):
+        same(one[key], two[key], key)
+    losses = [
+        [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(where)]
+        for where in (run, only_run(tmp_path / "whole"))
+    ]
+    assert losses[0] == losses[1]
+    assert [line["iteration"] for line in losses[0] if "lr/generator" in line] == list(range(1, 61))
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
+    process = start(tmp_path, "iterations=100000", "save_every=100000")
+    wait_for(lambda: bool(list(tmp_path.rglob("metrics.jsonl"))))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    run = only_run(tmp_path)
+    assert f"resume={run}" in errors
+    assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+    stopped_at = read(run)["toonlab"]["iteration"]
+    assert stopped_at == lines(run)[-1]["iteration"]
+
+    result = cli("train", f"resume={run}", "method.weights.tv=1")
+    assert result.returncode == 2
+    assert "stays the same experiment" in result.stderr
+    result = cli("train", f"resume={run}", f"iterations={stopped_at}")
+    assert result.returncode == 2
+    assert "larger iterations" in result.stderr
+    result = cli("train", f"resume={run}", f"iterations={stopped_at + 2}")
+    assert result.returncode == 0, result.stderr
+    assert read(run)["toonlab"]["iteration"] == stopped_at + 2
+    assert [line["iteration"] for line in lines(run) if "lr/generator" in line] == list(
+        range(1, stopped_at + 3)
+    )
+
+
+def test_wandb_offline_keeps_one_id_over_a_resume(cli: Cli, tmp_path: Path) -> None:
+    result = cli("train", *SMALL, "logger=wandb", "iterations=2", "eval_every=2")
+    assert result.returncode == 0, result.stderr
+    run = only_run(tmp_path)
+    kept = (run / "wandb_id").read_text()
+    assert cli("train", f"resume={run}", "iterations=3").returncode == 0
+    assert (run / "wandb_id").read_text() == kept
+    names = [path.name for path in (run / "wandb").glob("offline-run-*")]
+    assert len(names) == 2
+    assert all(name.endswith(kept) for name in names)
