@@ -1,0 +1,170 @@
+"""What ToonMethod and Lightning add to a training iteration, and how many iterations a second come out.
+
+    python benchmarks/overhead.py [--sizes 64 128 256] [--methods whitebox cartoongan] [--iterations 20]
+
+Each iteration of the suite is followed at once by the same iteration written as a plain loop, with networks,
+losses and batches of its own but equal: a noisy neighbour slows both. The ratio is the median over pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch.utils.data import DataLoader
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from toonlab.app.cli import CONF, register_resolvers
+from toonlab.app.setup import quiet
+from toonlab.engine.progress import Progress
+from toonlab.engine.records import Records
+from toonlab.losses.perceptual import feature_distance
+from toonlab.losses.pixel import total_variation
+from toonlab.representations.surface import guided_filter
+
+
+def whitebox_step(m, batch, g_optimizer, d_optimizer) -> None:
+    """White-box's iteration as one would write it without a suite."""
+    photo, real = batch["photo"], batch["cartoon"]
+    judges = [*m.d_surface.parameters(), *m.d_texture.parameters()]
+    for p in judges:
+        p.requires_grad_(False)
+    fake = guided_filter(photo, m.generator(photo), 1, 1e-2)
+    ours = m.features(fake)
+    with torch.no_grad():
+        flat, wanted = m.features(m.structure(fake)), m.features(photo)
+    loss = 0.1 * m.adversarial.fool(m.d_surface(m.surface(fake)))
+    loss = loss + m.adversarial.fool(m.d_texture(m.texture(fake, m.rng("texture"))))
+    loss = loss + m.weights["structure"](0) * feature_distance(ours, flat)
+    loss = loss + m.weights["content"](0) * feature_distance(ours, wanted)
+    loss = loss + m.weights["tv"](0) * total_variation(fake)
+    loss.backward()
+    g_optimizer.step()
+    g_optimizer.zero_grad()
+    for p in judges:
+        p.requires_grad_(True)
+    fake, rng = fake.detach(), m.rng("labels")
+    texture = [m.texture(images, m.rng("texture")) for images in (real, fake)]
+    loss = m.adversarial.real(m.d_surface(m.surface(real)), rng) + m.adversarial.fake(
+        m.d_surface(m.surface(fake)), rng
+    )
+    loss = loss + m.adversarial.real(m.d_texture(texture[0]), rng)
+    loss = 0.5 * (loss + m.adversarial.fake(m.d_texture(texture[1]), rng))
+    loss.backward()
+    d_optimizer.step()
+    d_optimizer.zero_grad()
+    m.ema.update(m.generator, 1)
+
+
+def cartoongan_step(m, batch, g_optimizer, d_optimizer) -> None:
+    """CartoonGAN's iteration, likewise."""
+    photo, judge, rng = batch["photo"], m.discriminator, m.rng("labels")
+    for p in judge.parameters():
+        p.requires_grad_(False)
+    fake = m.generator(photo)
+    with torch.no_grad():
+        wanted = m.features(photo)
+    content = feature_distance(m.features(fake), wanted)
+    (m.adversarial.fool(judge(fake)) + m.weights["content"](0) * content).backward()
+    g_optimizer.step()
+    g_optimizer.zero_grad()
+    for p in judge.parameters():
+        p.requires_grad_(True)
+    loss = m.adversarial.real(judge(batch["cartoon"]), rng) + m.adversarial.fake(judge(fake.detach()), rng)
+    (loss + m.adversarial.fake(judge(batch["blurred"]), rng)).backward()
+    d_optimizer.step()
+    d_optimizer.zero_grad()
+    m.ema.update(m.generator, 1)
+
+
+STEPS = {"whitebox": whitebox_step, "cartoongan": cartoongan_step}
+
+
+class Pairs(Callback):
+    """Times Lightning's iteration, then runs and times a plain one."""
+
+    def __init__(self, plain) -> None:
+        self.plain, self.suite_seconds, self.plain_seconds, self.mark = plain, [], [], 0.0
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        self.mark = time.perf_counter()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        now = time.perf_counter()
+        self.suite_seconds.append(now - self.mark)
+        self.plain(batch)
+        self.mark = time.perf_counter()
+        self.plain_seconds.append(self.mark - now)
+
+
+def build(method: str):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [f"method={method}", "method.warmup_iterations=0"])
+    torch.manual_seed(0)
+    built = instantiate(cfg.method, _convert_="all")
+    built.config = {}
+    return built
+
+
+def compare(method: str, size: int, batch_size: int, iterations: int) -> tuple[float, float, float]:
+    """Return suite/plain time, and the suite's and the plain loop's seconds an iteration."""
+    ours, theirs = build(method), build(method)
+    optimizers = theirs.configure_optimizers()
+    generator = torch.Generator().manual_seed(0)
+    names = ("photo", "cartoon", "blurred")
+    batch = {name: torch.rand(batch_size, 3, size, size, generator=generator) * 2 - 1 for name in names}
+    pairs = Pairs(lambda batch: STEPS[method](theirs, batch, *optimizers))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            callbacks=[
+                Progress(iterations=iterations, every=5),
+                Records(every=20, iterations=iterations),
+                pairs,
+            ],
+            default_root_dir=folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(ours, DataLoader([batch] * iterations, batch_size=None))
+    suite, plain = pairs.suite_seconds[2:], pairs.plain_seconds[2:]  # the first ones allocate
+    ratios = [a / b for a, b in zip(suite, plain, strict=True)]
+    return statistics.median(ratios), statistics.median(suite), statistics.median(plain)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[64, 128, 256])
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--iterations", type=int, default=20)
+    options = parser.parse_args()
+    quiet()
+    register_resolvers()
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, batch {options.batch_size}, {options.iterations} iterations each"
+    )
+    print("| method | pixels | suite / plain | suite it/s | plain it/s |\n|---|---|---|---|---|")
+    for method in options.methods:
+        for size in options.sizes:
+            ratio, suite, plain = compare(method, size, options.batch_size, options.iterations)
+            print(f"| {method} | {size} | {ratio:.3f} | {1 / suite:.2f} | {1 / plain:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

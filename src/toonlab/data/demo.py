@@ -1,0 +1,178 @@
+"""The embedded data set: photographs that come with scikit-image and scikit-learn."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from toonlab import images as im
+from toonlab.data.transforms import centre_crop
+from toonlab.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+VERSION = "1"
+_STAMP = "VERSION"
+
+# Two sets of photographs, so that no cartoon shows what a photo shows; and of each, the side that is
+# held out for validation and test, so that every part shows more than sky.
+_PICTURES = {
+    "photos": {
+        "skimage/data/astronaut.png": "right",
+        "skimage/data/chelsea.png": "right",
+        "skimage/data/coffee.png": "right",
+        "skimage/data/rocket.jpg": "bottom",
+    },
+    "cartoons": {
+        "skimage/data/motorcycle_left.png": "right",
+        "sklearn/datasets/images/china.jpg": "bottom",
+        "sklearn/datasets/images/flower.jpg": "bottom",
+    },
+}
+_TRAIN_SHARE = 0.6
+_TILE_SHARE = 0.7  # of a region's shorter side
+_TILES = 4  # along each side of a region: 16 a region, 64 photos and 48 cartoons in each part
+
+_BRIGHTEN = 0.8  # exponent of lightness
+_SATURATE = 1.4  # factor on Lab's a and b
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels, right and lower border excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def make_demo(root: Path) -> None:
+    """Write `root/{train,val,test}/{photos,cartoons}/*.png`, if it is not there yet.
+
+    The same on every machine with the same libraries; an interrupted run leaves nothing behind that
+    could be taken for the whole.
+
+    Raises:
+        UsageError: `root` exists and is not ours, or a package lacks its photographs.
+    """
+    if _version(root) == VERSION:
+        return
+    if root.exists() and _version(root) is None and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"{root} is not a demo data set; move it away, or set cache_dir to another folder")
+    log.info("writing the demo images to %s", root)
+    part = root.with_name(f".{root.name}.{os.getpid()}")
+    try:
+        _write(part)
+        (part / _STAMP).write_text(VERSION)
+        if _version(root) != VERSION:  # else another process was faster, with the same result
+            shutil.rmtree(root, ignore_errors=True)
+            part.rename(root)
+    except OSError:
+        if _version(root) != VERSION:
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def regions(width: int, height: int, *, held_out: str) -> dict[str, Box]:
+    """Cut a photograph into parts without a common pixel: 60 %, 20 % and 20 % of it.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        held_out: `right` or `bottom`, the side that validation and test get a half of each.
+    """
+    if held_out == "right":
+        cut, middle = round(width * _TRAIN_SHARE), height // 2
+        rest = Box(cut, 0, width, middle), Box(cut, middle, width, height)
+        return {"train": Box(0, 0, cut, height), "val": rest[0], "test": rest[1]}
+    cut, middle = round(height * _TRAIN_SHARE), width // 2
+    rest = Box(0, cut, middle, height), Box(middle, cut, width, height)
+    return {"train": Box(0, 0, width, cut), "val": rest[0], "test": rest[1]}
+
+
+def tiles(width: int, height: int) -> list[Box]:
+    """Return overlapping squares at even distances that cover a region's corners."""
+    side = round(min(width, height) * _TILE_SHARE)
+    lefts = [round(i * (width - side) / (_TILES - 1)) for i in range(_TILES)]
+    tops = [round(i * (height - side) / (_TILES - 1)) for i in range(_TILES)]
+    return [Box(left, top, left + side, top + side) for top in tops for left in lefts]
+
+
+def photographs(size: int = 256) -> Tensor:
+    """Return the embedded photographs' central squares, `(4, 3, size, size)` in [-1, 1]."""
+    return torch.stack([centre_crop(im.decode(_find(name)).rgb, size=size) for name in _PICTURES["photos"]])
+
+
+def cartoonize(picture: Image.Image) -> Image.Image:
+    """Draw an RGB picture as a cartoon: flat colours, bright and strong, with dark outlines."""
+    rgb = np.asarray(picture.convert("RGB"))
+    for _ in range(2):
+        rgb = cv2.edgePreservingFilter(rgb, flags=cv2.RECURS_FILTER, sigma_s=40, sigma_r=0.35)
+    lightness, a, b = cv2.split(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+    lightness = _quantise(100 * (lightness / 100) ** _BRIGHTEN, bins=7)
+    lab = cv2.merge((lightness, a * _SATURATE, b * _SATURATE))
+    flat = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1)
+    return Image.fromarray((flat * _lines(rgb)[..., None] * 255).round().astype(np.uint8))
+
+
+def _quantise(lightness: Array, bins: int, sharpness: float = 3.0) -> Array:
+    """Pull Lab lightness 0..100 towards bin centres by a tanh, continuous at the borders (Kang 2009)."""
+    width = 100 / bins
+    centre = (np.floor(lightness / width).clip(0, bins - 1) + 0.5) * width
+    steps: Array = centre + width / 2 * np.tanh(sharpness * (lightness - centre) / (width / 2))
+    return steps.astype(np.float32)
+
+
+def _lines(rgb: Array) -> Array:
+    """Return 0..1 by which colours are multiplied: dark where a difference of Gaussians is a valley."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    valley = cv2.GaussianBlur(grey, (0, 0), 1.0) - 0.98 * cv2.GaussianBlur(grey, (0, 0), 1.6)
+    strength = np.where(valley < 0, 1 + np.tanh(valley), 1.0).astype(np.float32)
+    lines: Array = cv2.GaussianBlur(strength, (3, 3), 0).clip(0.1, 1)
+    return lines
+
+
+def _write(root: Path) -> None:
+    todo = [(domain, *item) for domain, pictures in _PICTURES.items() for item in pictures.items()]
+    for domain, name, held_out in tqdm(todo, desc="preparing demo images", unit="photo"):
+        path = _find(name)
+        picture = im.decode(path).rgb
+        for part, region in regions(*picture.size, held_out=held_out).items():
+            cut = picture.crop(region)
+            # Drawn after the cut: a filter must not carry one part's pixels into another.
+            drawn = cartoonize(cut) if domain == "cartoons" else cut
+            boxes = [Box(0, 0, *cut.size)] if part == "train" else tiles(*cut.size)
+            for i, box in enumerate(boxes):
+                # Read again and again, hence not compressed.
+                im.save(drawn.crop(box), root / part / domain / f"{path.stem}_{i:02}.png", compress_level=0)
+
+
+def _find(name: str) -> Path:
+    package, _, inside = name.partition("/")
+    spec = importlib.util.find_spec(package)  # finds without importing
+    for place in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(place, inside)).is_file():
+            return path
+    distribution = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
+    raise UsageError(f"{name} is missing; reinstall it: pip install --force-reinstall {distribution}")
+
+
+def _version(root: Path) -> str | None:
+    try:
+        return (root / _STAMP).read_text()
+    except OSError:
+        return None

@@ -1,0 +1,139 @@
+"""An endless stream of training batches, each computable from its number alone.
+
+Nothing here has a state to save: a run resumes by asking for the next batch number, whatever the number
+of workers and however far they had read ahead.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from toonlab import images as im
+from toonlab import keyed
+from toonlab.data.transforms import centre_crop, random_crop
+from toonlab.errors import UsageError
+
+Derive = Callable[[Tensor], Tensor]
+
+
+class Source(Protocol):
+    """Pictures by number, the same whenever asked."""
+
+    def __len__(self) -> int: ...
+    def picture(self, index: int) -> Image.Image:
+        """Return opaque RGB of any size."""
+        ...
+
+
+class Files:
+    """Pictures from files, transparent parts on white."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def picture(self, index: int) -> Image.Image:
+        path = self.paths[index]
+        try:
+            return im.on_white(im.decode(path))
+        except im.BadImageError as error:
+            raise UsageError(f"{path} was an image when the run began and is none now: {error}") from error
+
+
+class Stream(Sampler[int]):
+    """Draw numbers from a given batch on, without end.
+
+    Batch `b` of rank `r` has the draws `(b * world + r) * batch_size + i`: ranks share no draw, and
+    a run on one device draws what two ranks with half its batch size draw together.
+
+    Args:
+        first_batch: where to begin, the number of batches already consumed.
+        batch_size: images of each domain in a batch.
+        rank: this process among `world`.
+        world: processes.
+        overfit: repeat batch 0 for ever.
+    """
+
+    def __init__(
+        self, *, first_batch: int, batch_size: int, rank: int = 0, world: int = 1, overfit: bool = False
+    ) -> None:
+        self.first_batch, self.batch_size, self.rank, self.world = first_batch, batch_size, rank, world
+        self.overfit = overfit
+
+    def __iter__(self) -> Iterator[int]:
+        for batch in itertools.count(self.first_batch):
+            first = ((0 if self.overfit else batch) * self.world + self.rank) * self.batch_size
+            yield from range(first, first + self.batch_size)
+
+
+class UnpairedDraws(Dataset[dict[str, Tensor]]):
+    """The stream's items: draw number in, `photo`, `cartoon` and derived views `(3, size, size)` out.
+
+    Each domain is shuffled on its own and anew for each of its epochs, so every photo is seen once
+    before any is seen twice, and the pairs never repeat in step.
+
+    Args:
+        photos: of them, `n` draws make an epoch.
+        cartoons: likewise.
+        size: pixels.
+        zoom: see `random_crop`.
+        flip: probability of a mirror image.
+        seed: of the order and of the crops.
+        derived: further views by name, each a function of the finished cartoon crop.
+    """
+
+    def __init__(
+        self,
+        *,
+        photos: Source,
+        cartoons: Source,
+        size: int,
+        zoom: tuple[float, float],
+        flip: float,
+        seed: int,
+        derived: Mapping[str, Derive],
+    ) -> None:
+        self.sources = {"photo": photos, "cartoon": cartoons}
+        self.size, self.zoom, self.flip, self.seed, self.derived = size, zoom, flip, seed, dict(derived)
+        self._orders: dict[str, tuple[int, list[int]]] = {}
+
+    def __getitem__(self, draw: int) -> dict[str, Tensor]:
+        views = {domain: self._crop(domain, draw) for domain in self.sources}
+        return views | {name: derive(views["cartoon"]) for name, derive in self.derived.items()}
+
+    def _crop(self, domain: str, draw: int) -> Tensor:
+        source = self.sources[domain]
+        epoch, place = divmod(draw, len(source))
+        if self._orders.get(domain, (-1, []))[0] != epoch:
+            self._orders[domain] = epoch, keyed.permutation(len(source), self.seed, domain, epoch)
+        picture = source.picture(self._orders[domain][1][place])
+        generator = keyed.generator(self.seed, f"{domain}-crop", draw)
+        return random_crop(picture, generator, size=self.size, zoom=self.zoom, flip=self.flip)
+
+
+class Gallery(Dataset[dict[str, Tensor]]):
+    """Pictures in order as centred squares: `{domain: (3, size, size)}`."""
+
+    def __init__(self, source: Source, indices: Sequence[int], *, domain: str, size: int) -> None:
+        self.source, self.indices, self.domain, self.size = source, list(indices), domain, size
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {self.domain: centre_crop(self.source.picture(self.indices[index]), size=self.size)}
+
+
+def init_worker(worker: int) -> None:  # noqa: ARG001 (the loader's signature)
+    """Keep a worker to one core; torch is limited by its loader, OpenCV has a pool of its own."""
+    cv2.setNumThreads(0)

@@ -1,0 +1,169 @@
+"""Loaders over sources: endless for training, finite for scores."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from multiprocessing.context import BaseContext
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from toonlab.data.stream import Derive, Gallery, Source, Stream, UnpairedDraws, init_worker
+from toonlab.errors import UsageError, did_you_mean
+
+Batches = DataLoader[dict[str, Tensor]]
+Parts = Mapping[str, Source]
+"""The sources of one domain: `train`, `val` and `test`."""
+
+
+class StreamedData(LightningDataModule):
+    """Endless training batches, and finite loaders for scores; a subclass says where pictures come from.
+
+    Args:
+        size: pixels; images are `(3, size, size)` in [-1, 1].
+        batch_size: images of each domain in a training batch, on each rank.
+        eval_batch_size: images in a batch of the finite loaders.
+        workers: processes for each loader; 0 loads in the training process.
+        seed: of order and crops.
+        zoom: see `random_crop`.
+        flip: probability of a mirror image, in training.
+        eval_images: most validation images of a domain, evenly spaced; None takes all. Test takes all.
+        derived: views that can be made from a cartoon crop, by name.
+        extras: those of them that the method wants.
+        overfit: train on the first batch alone.
+
+    Raises:
+        UsageError: an extra that `derived` does not offer, or a zoom below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        batch_size: int,
+        eval_batch_size: int,
+        workers: int,
+        seed: int,
+        zoom: tuple[float, float],
+        flip: float,
+        eval_images: int | None = None,
+        derived: Mapping[str, Derive] | None = None,
+        extras: Sequence[str] = (),
+        overfit: bool = False,
+    ) -> None:
+        super().__init__()
+        offered = dict(derived or {})
+        for name in extras:
+            if name not in offered:
+                known = ", ".join(sorted(offered)) or "none"
+                raise UsageError(
+                    f"the method wants the view '{name}', but data.derived offers {known}"
+                    f"{did_you_mean(name, offered)}; add data.derived.{name} or take another data config"
+                )
+        low, high = zoom
+        if not 1 <= low <= high:
+            raise UsageError(f"data.zoom=[{low},{high}] must rise from 1 or more: 1 is the whole short side")
+        self.size, self.batch_size, self.eval_batch_size, self.workers = (
+            size,
+            batch_size,
+            eval_batch_size,
+            workers,
+        )
+        self.seed, self.zoom, self.flip, self.eval_images = seed, (low, high), flip, eval_images
+        self.derived, self.overfit = {name: offered[name] for name in extras}, overfit
+        self._sources: dict[str, Parts] = {}
+
+    def open(self) -> dict[str, Parts]:
+        """Return the sources of `photo` and of `cartoon`; called once."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        self._sources = self._sources or self.open()
+
+    def train_dataloader(self) -> Batches:
+        trainer = self.trainer
+        draws = UnpairedDraws(
+            photos=self._source("photo", "train"),
+            cartoons=self._source("cartoon", "train"),
+            size=self.size,
+            zoom=self.zoom,
+            flip=self.flip,
+            seed=self.seed,
+            derived=self.derived,
+        )
+        stream = Stream(
+            first_batch=int(getattr(trainer.lightning_module, "batches_consumed", 0)) if trainer else 0,
+            batch_size=self.batch_size,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+            overfit=self.overfit,
+        )
+        return self._loader(draws, batch_size=self.batch_size, sampler=stream, persistent=True)
+
+    def val_dataloader(self) -> list[Batches]:
+        return [
+            self._gallery("photo", "val", self.eval_images),
+            self._gallery("cartoon", "val", self.eval_images),
+        ]
+
+    def test_dataloader(self) -> list[Batches]:
+        return [self._gallery("photo", "test", None), self._gallery("cartoon", "test", None)]
+
+    def panel(self, n: int) -> Tensor:
+        """Return the same validation photos every time, `(n, 3, size, size)`; fewer if there are fewer."""
+        source = self._source("photo", "val")
+        gallery = Gallery(source, spaced(len(source), n), domain="photo", size=self.size)
+        return torch.stack([gallery[i]["photo"] for i in range(len(gallery))])
+
+    def _source(self, domain: str, part: str) -> Source:
+        self.setup()
+        return self._sources[domain][part]
+
+    def _gallery(self, domain: str, part: str, most: int | None) -> Batches:
+        # Not shared out among ranks: rank 0 scores alone, and a score's n must not depend on the devices.
+        source = self._source(domain, part)
+        indices = spaced(len(source), most)
+        gallery = Gallery(source, indices, domain=domain, size=self.size)
+        return self._loader(gallery, batch_size=self.eval_batch_size)
+
+    def _loader(
+        self,
+        dataset: UnpairedDraws | Gallery,
+        *,
+        batch_size: int,
+        sampler: Stream | None = None,
+        persistent: bool = False,
+    ) -> Batches:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=persistent and self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=init_worker,
+            multiprocessing_context=_processes() if self.workers else None,
+            # A loader draws a seed for its workers; ours use none, and the global stream stays untouched.
+            generator=torch.Generator(),
+        )
+
+
+def spaced(n: int, most: int | None) -> list[int]:
+    """Return `range(n)`, or `most` indices of it at even distances."""
+    if most is None or most >= n:
+        return list(range(n))
+    return [i * n // most for i in range(most)]
+
+
+def _processes() -> BaseContext:
+    """Return how workers start: from a clean server process that has the libraries loaded.
+
+    A plain fork copies locks in whatever state other threads hold them (OpenMP, OpenCV, progress bars,
+    W&B), and a worker then waits for ever; a spawned worker imports torch anew, seconds each.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch.utils.data", "cv2"])
+    return context
