@@ -110,7 +110,7 @@ def test_a_tiled_picture_keeps_near_the_whole_with_instance_norm() -> None:
     photo = torch.linspace(-0.8, 0.8, 400)[:, None].expand(1, 3, 400, 300)
     photo = photo + torch.randn(1, 3, 400, 300, generator=torch.Generator().manual_seed(0)) * 0.05
     whole, tiled = (stylizer(network, tile=tile).paint(photo) for tile in (None, 192))
-    assert (tiled - whole).abs().mean() * 127.5 < 6  # of 255 levels
+    assert (tiled - whole).abs().mean() * 127.5 < 8  # of 255 levels; 47 with the first tile's statistics
 
 
 def test_batches_are_cut_to_the_tile_budget() -> None:

@@ -43,11 +43,13 @@ def test_map_distance_is_a_mean_over_positions_per_image() -> None:
     assert map_distance(ours, theirs).tolist() == pytest.approx([0, 1])
 
 
-def test_edges_may_move_by_the_tolerance_and_no_further() -> None:
-    assert agreement(bars(0), bars(0)) == 1
-    assert agreement(bars(0), bars(1)) == 1
-    assert agreement(bars(0), bars(2)) == 1
-    assert agreement(bars(0), bars(3)) < 0.8  # horizontal edges still agree, vertical ones do not
+@pytest.mark.parametrize("turned", [False, True])  # along both axes
+def test_edges_may_move_by_the_tolerance_and_no_further(turned: bool) -> None:
+    still, *moved = (bars(offset).mT if turned else bars(offset) for offset in range(4))
+    assert agreement(still, still) == 1
+    assert agreement(still, moved[0]) == 1
+    assert agreement(still, moved[1]) == 1
+    assert agreement(still, moved[2]) < 0.8  # edges along the shift still agree, those across do not
 
 
 def test_edge_f1_by_hand() -> None:

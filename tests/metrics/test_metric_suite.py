@@ -200,6 +200,16 @@ def test_a_score_that_json_cannot_say_leaves_the_old_file(tmp_path: Path) -> Non
     assert (tmp_path / "report.json").read_text() == before
 
 
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        filled().compute().to_json(tmp_path / "report.json")
+    assert not list(tmp_path.iterdir())
+
+
 def test_scalars_are_flat_and_leave_out_what_is_not_there() -> None:
     score = Score(value=0.5, real_vs_real=None, photo_as_is=0.0, unrelated=2.0, n=4, better="lower")
     assert Report(scores={"content": score}, protocol={}).scalars() == {

@@ -12,10 +12,10 @@ from toonlab.representations.edges import EdgeSmooth
 
 
 def disc() -> torch.Tensor:
-    """A bright disc on a dark gradient, off the middle; on the 8-bit grid, as crops are."""
+    """A bright disc on faint noise, off the middle; on the 8-bit grid, as crops are."""
     y, x = np.mgrid[:40, :48]
-    array = np.stack([x, y, x + y], -1).astype(np.uint8)
-    array[(x - 30) ** 2 + (y - 12) ** 2 < 81] = (250, 200, 220)
+    array = np.random.default_rng(0).integers(40, 52, (40, 48, 3), np.uint8)
+    array[(x - 30) ** 2 + (y - 12) ** 2 < 81] += np.array([150, 100, 170], np.uint8)
     return im.from_uint8(torch.from_numpy(array).permute(2, 0, 1))
 
 
@@ -65,6 +65,14 @@ def test_flat_image_and_faint_steps_are_unchanged() -> None:
     faint[..., 12:] = 110 / 127.5 - 1  # a Sobel response of 4 * 10, under the lower threshold
     assert torch.equal(EdgeSmooth()(faint), faint)
     assert not torch.equal(EdgeSmooth(low=20, high=30)(faint), faint)
+
+
+def test_edges_are_those_of_luminance() -> None:
+    """A step of 180 is 54 grey levels in red (Sobel 215, an edge) and 21 in blue (82, none)."""
+    for channel, is_edge in ((0, True), (2, False)):
+        image = torch.full((3, 20, 20), -1.0)
+        image[channel, :, 10:] = 180 / 127.5 - 1
+        assert torch.equal(EdgeSmooth()(image), image) != is_edge
 
 
 def test_feather_mixes_image_and_blur() -> None:

@@ -70,7 +70,7 @@ class Stylizer:
                 f"tile={tile} is too small: use at least {4 * multiple} pixels, or null for no tiles"
             )
         self.device = torch.device(device)
-        # channels_last: 1.6-1.8 times as fast for small networks on a CPU.
+        # channels_last: White-box is 1.3 times as fast with it on a CPU, CartoonGAN no slower.
         self.generator = generator.eval().to(self.device).to(memory_format=torch.channels_last)
         self.multiple, self.strength = multiple, strength
         self.tile = tile if tile is None else tile // multiple * multiple
