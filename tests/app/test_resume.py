@@ -1,6 +1,7 @@
 """Kill, interrupt, resume: the real processes."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
         env=environment(tmp_path),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -66,9 +68,9 @@ def test_killed_and_resumed_equals_uninterrupted(cli: Cli, tmp_path: Path, worke
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
-    process = start(tmp_path, "iterations=100000", "save_every=100000")
+    process = start(tmp_path, "iterations=100000", "save_every=100000", "data.workers=1")
     wait_for(lambda: bool(list(tmp_path.rglob("metrics.jsonl"))))
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     run = only_run(tmp_path)

@@ -168,8 +168,7 @@ def test_only_inception_may_say_fid() -> None:
 
 
 def test_monitor_must_be_a_score_with_a_direction() -> None:
-    assert tiny_suite(monitor="content_tiny").monitor_mode == "min"
-    assert tiny_suite(monitor="edge_f1").monitor_mode == "max"
+    assert tiny_suite(monitor="content_tiny").monitor == "content_tiny"
     with pytest.raises(UsageError, match=r"metrics\.monitor=kid_tny .* \(did you mean 'kid_tiny'\?\)"):
         tiny_suite(monitor="kid_tny")
     with pytest.raises(UsageError, match="nn1_tiny is no score to pick"):

@@ -51,10 +51,10 @@ def main(*, config: str, task: str) -> None:
         sys.exit(130)
     except Exception as error:
         failures.append(error)
-    for error in failures:
-        line = None if full_errors else explain(error, config)
+    for failure in failures:
+        line = None if full_errors else explain(failure, config)
         if line is None:
-            logging.getLogger(__name__).exception("failed", exc_info=error)
+            logging.getLogger(__name__).error("failed", exc_info=failure)
         else:
             logging.getLogger(__name__).error("error: %s", line)
     if failures:

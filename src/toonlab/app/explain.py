@@ -21,7 +21,8 @@ def explain(error: BaseException, config: str) -> str | None:
     """Return one line that names the key and the nearest right name; None if the error is not the user's."""
     for cause in _chain(error):
         if isinstance(cause, UsageError):
-            return str(cause)
+            # A loader's worker wraps its message in its traceback.
+            return str(cause).rpartition("UsageError: ")[2].strip()
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key}=… is required; see --help"
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:

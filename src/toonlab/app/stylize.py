@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> None:
-    """Paint `cfg.input` into `cfg.output`; exits with 1 if any file failed.
+    """Paint `cfg.input` into `cfg.output`; exits with 1 if any file failed, with 130 after Ctrl-C.
 
     Raises:
         UsageError: nothing can be painted as asked; no file was touched.
@@ -36,5 +36,5 @@ def run(cfg: DictConfig) -> None:
     todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
     outcome = stylize_all(stylizer, todo, progress=True)
     log.info("%s", outcome.summary())
-    if outcome.failed:
-        sys.exit(1)
+    if outcome.interrupted or outcome.failed:
+        sys.exit(130 if outcome.interrupted else 1)

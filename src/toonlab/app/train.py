@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> None:
 
     seed_everything(cfg.seed, verbose=False)
     method: ToonMethod = make(cfg, "method")
-    _calibrate(method)
+    _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> None:
     status = "failed"
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
-        status = "interrupted" if _find(trainer, Interrupt).received else "finished"
+        status = "finished" if method.iteration >= cfg.iterations else "interrupted"
     finally:
         if trainer.is_global_zero:
             _write_result(folder, cfg, trainer, method, status)
@@ -70,7 +70,13 @@ def run(cfg: DictConfig) -> None:
             "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
         )
         sys.exit(128 + (_find(trainer, Interrupt).received or 0))
-    log.info("Finished %d iterations: %s", method.iteration, folder)
+    log.info(
+        "Finished %d iterations. Score it, then paint with it:\n"
+        "  python src/eval.py ckpt=%s\n  python src/stylize.py ckpt=%s input=PHOTOS output=CARTOONS",
+        method.iteration,
+        folder,
+        folder,
+    )
 
 
 def _absolute(cfg: DictConfig) -> DictConfig:
@@ -115,8 +121,7 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
         return last
-    is_first_process = "LOCAL_RANK" not in os.environ
-    if is_first_process:
+    if _is_first_process():
         if config.exists():
             raise UsageError(f"{folder}: holds a run already; use resume={folder}, or another folder")
         config.write_text(OmegaConf.to_yaml(cfg))
@@ -124,12 +129,20 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
     return None
 
 
-def _calibrate(method: ToonMethod) -> None:
-    """Bring feature networks without a measured scale to the common unit (docs/features.md)."""
+def _is_first_process() -> bool:
+    """Whether no launcher numbered this process above 0; known before there is a Trainer."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def _calibrate(cfg: DictConfig, method: ToonMethod, folder: Path) -> None:
+    """Bring a feature network without a measured scale to the common unit (docs/features.md), once a run."""
     for features in method.modules():
         if isinstance(features, Features) and not features.calibrated:
-            scale = features.calibrate(photographs())
-            log.info("%s: calibrated; features.scale=%.6g would pin it", features.name, scale)
+            scale = cfg.features.scale = features.calibrate(photographs())
+            if _is_first_process():
+                # Kept, for a resume on other hardware would measure something else in the last digits.
+                (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+            log.info("%s: calibrated, features.scale=%.6g", features.name, scale)
 
 
 def _announce(cfg: DictConfig, method: ToonMethod, folder: Path, last: Path | None) -> None:

@@ -7,6 +7,7 @@ of workers and however far they had read ahead.
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -135,5 +136,6 @@ class Gallery(Dataset[dict[str, Tensor]]):
 
 
 def init_worker(worker: int) -> None:  # noqa: ARG001 (the loader's signature)
-    """Keep a worker to one core; torch is limited by its loader, OpenCV has a pool of its own."""
-    cv2.setNumThreads(0)
+    """Keep a worker to one core, and leave Ctrl-C to the main process, which stops its workers itself."""
+    cv2.setNumThreads(0)  # torch is limited by its loader, OpenCV has a pool of its own
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

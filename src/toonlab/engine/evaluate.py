@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -114,40 +114,6 @@ class Panels(Every):
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image("panel", [str(path)], caption=[f"iteration {method.iteration}"])
-
-
-class GradientNorms(Every):
-    """Logs each generator term's gradient norm at the output image, and its share of the weighted sum.
-
-    For calibrating weights: a term whose share is near 0 trains nothing, one near 1 drowns the rest.
-
-    Args:
-        every: iterations between measurements.
-        iterations: the run's length.
-    """
-
-    def __init__(self, *, every: int, iterations: int) -> None:
-        super().__init__(every=every, iterations=iterations)
-        self._batch: Images = {}
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Images, batch_idx: int
-    ) -> None:
-        self._batch = batch
-
-    def run(self, trainer: Trainer, method: ToonMethod) -> None:
-        norms = method.term_gradients(self._batch)
-        weights = {name: weight(method.iteration) for name, weight in method.weights_now.items()}
-        pulls = {name: weights.get(name, 0.0) * norm for name, norm in norms.items()}
-        total = sum(pulls.values()) or 1.0
-        scalars = {f"gradient/{name}": norm for name, norm in norms.items()}
-        scalars |= {f"gradient_share/{name}": pull / total for name, pull in pulls.items()}
-        record(trainer, method.iteration, scalars)
-        for name, norm in norms.items():
-            tqdm.write(
-                f"{method.iteration:>7}  {name:<16} gradient {norm:.3e}  weight {weights.get(name, 0.0):.3g}"
-                f"  share {pulls[name] / total:.1%}"
-            )
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 import torch
@@ -228,33 +227,6 @@ class ToonMethod(LightningModule):
         # Here, not in `_advance`: under fp16 the gradients are still scaled before this hook.
         if self.clip_norm:
             nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), self.clip_norm)
-
-    # Looking inside ---------------------------------------------------------
-
-    def term_gradients(self, batch: Images) -> dict[str, float]:
-        """L2 norm, at the generator's output, of each generator term's gradient, unweighted.
-
-        Changes nothing: no `.grad`, no power iteration of a spectral norm.
-        """
-        painted: list[Tensor] = []
-        with torch.enable_grad(), self._evaluating():
-            handle = self.generator.register_forward_hook(lambda _m, _i, out: painted.append(out))
-            views = self.render(batch)
-            handle.remove()
-            norms = {}
-            for name, term in self.generator_terms(batch, views).items():
-                gradients = torch.autograd.grad(term(), painted, retain_graph=True, allow_unused=True)
-                parts = [g.float().norm() for g in gradients if g is not None]
-                norms[name] = torch.stack(parts).norm().item() if parts else 0.0
-        return norms
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        self.eval()
-        try:
-            yield
-        finally:
-            self.train()
 
     # Checkpoints that describe themselves -----------------------------------
 

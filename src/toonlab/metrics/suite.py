@@ -7,7 +7,6 @@ checkpoint. It scores what one process adds and talks to no other, so that rank 
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -83,13 +82,12 @@ class MetricSuite:
         }
         self.between_pairs: dict[str, Direction] = {f"content_{content.name}": "lower", "edge_f1": "higher"}
         ordered = {**self.between_sets, **self.between_pairs}
-        eligible = [name for name, better in ordered.items() if better in ("lower", "higher")]
+        eligible = [name for name, better in ordered.items() if better == "lower"]
         if monitor not in eligible:
             raise UsageError(
                 f"metrics.monitor={monitor} is no score to pick a checkpoint by"
                 f"{did_you_mean(monitor, eligible)}; these are: {', '.join(eligible)}"
             )
-        self.monitor_mode: Literal["min", "max"] = "min" if ordered[monitor] == "lower" else "max"
         self.reset()
 
     def reset(self) -> None:
