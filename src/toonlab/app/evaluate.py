@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> None:
         "iteration": loaded.iteration,
         "weights": "EMA" if cfg.average else "last",
         "part": part,
-        "data": OmegaConf.to_container(cfg.data, resolve=True) if cfg.data else loaded.config["data"],
+        "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
         "metrics": OmegaConf.to_container(cfg.metrics, resolve=True),
         **environment(),
     }
@@ -70,7 +70,7 @@ def run(cfg: DictConfig) -> None:
 
 def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
     """Return the data module and the part of it to score."""
-    given = cfg.data is not None
+    given = "data" in cfg
     if not given and (cfg.photos or cfg.cartoons):
         raise UsageError("photos=… and cartoons=… need data=unpaired")
     part = cfg.split if cfg.split != "auto" else ("all" if given and "photos" in cfg.data else "test")
