@@ -11,10 +11,13 @@ help:
 	@echo "make slow   the tests that take minutes"
 	@echo "make lint   style and types only"
 
+demo: export TOONLAB_OUTPUTS = $(CURDIR)/outputs
 demo: .venv/installed
 	$(BIN)/python src/train.py experiment=demo hydra.run.dir=$(RUN)
 	$(BIN)/python src/eval.py ckpt=$(RUN) output=$(RUN)/eval
-	@echo "Before and after: $(CURDIR)/$(RUN)/eval/before_after.png"
+	$(BIN)/python src/stylize.py ckpt=$(RUN) input=outputs/.cache/demo/photographs output=$(RUN)/painted \
+		sheet=$(RUN)/before_after.png
+	@echo "Before and after: $(CURDIR)/$(RUN)/before_after.png"
 
 test: lint
 	$(BIN)/python -m pytest

@@ -136,18 +136,22 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return F.pad(images, (0, right, 0, bottom), mode=mode)
 
 
-def sheet(rows: Sequence[Sequence[Tensor]], titles: Sequence[str], gap: int = 4) -> Image.Image:
-    """Lay equally sized `(3, H, W)` images out as a titled table on white, `gap` pixels apart."""
-    height, width = rows[0][0].shape[-2:]
-    size = max(10, min(22, width // 9))
-    font, top = ImageFont.load_default(size=size), int(size * 1.6)
-    page = Image.new(
-        "RGB", (len(titles) * (width + gap) + gap, len(rows) * (height + gap) + gap + top), "white"
-    )
+def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int = 4) -> Image.Image:
+    """Lay pictures out as a titled table on white, `gap` pixels apart.
+
+    Columns are as wide as their widest picture and rows as high as their highest.
+    """
+    widths = [max(picture.width for picture in column) for column in zip(*rows, strict=True)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    size = max(10, min(22, min(widths) // 9))
+    font, top = ImageFont.load_default(size=size), gap + int(size * 1.6)
+    lefts = [gap + sum(widths[:j]) + j * gap for j in range(len(widths))]
+    page = Image.new("RGB", (lefts[-1] + widths[-1] + gap, top + sum(heights) + gap * len(rows)), "white")
     pen = ImageDraw.Draw(page)
-    for column, title in enumerate(titles):
-        pen.text((gap + column * (width + gap), gap), title, "black", font)
-    for i, row in enumerate(rows):
-        for j, image in enumerate(row):
-            page.paste(to_picture(image), (gap + j * (width + gap), top + gap + i * (height + gap)))
+    for left, title in zip(lefts, titles, strict=True):
+        pen.text((left, gap), title, "black", font)
+    for row, height in zip(rows, heights, strict=True):
+        for left, picture in zip(lefts, row, strict=True):
+            page.paste(picture, (left, top))
+        top += height + gap
     return page

@@ -64,11 +64,15 @@ def test_train_then_eval_then_stylize(cli: Cli, tmp_path: Path, folders: tuple[P
     assert again.returncode == 2
     assert "holds a report already" in again.stderr
 
-    result = cli("stylize", f"ckpt={run}", "input=photos", "output=painted")
+    result = cli("stylize", f"ckpt={run}", "input=photos", "output=painted", "sheet=pairs.png")
     assert result.returncode == 1, result.stderr  # two files cannot be read
+    assert (tmp_path / "pairs.png").exists()
     assert "broken.jpg" in result.stderr
     assert "empty.png" in result.stderr
     assert len(list((tmp_path / "painted").iterdir())) == 24
+    again = cli("stylize", f"ckpt={run}", "input=photos", "output=more", "sheet=pairs.png")
+    assert again.returncode == 2
+    assert "pairs.png is there already" in again.stderr
     with Image.open(tmp_path / "painted" / "07.bmp") as painted:
         assert painted.size == (77, 65)
 

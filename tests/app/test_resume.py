@@ -33,6 +33,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def lines(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
@@ -47,6 +55,7 @@ def test_killed_and_resumed_equals_uninterrupted(cli: Cli, tmp_path: Path, worke
     wait_for(lambda: bool(list((tmp_path / "killed").rglob("last.ckpt"))))
     process.kill()
     process.wait()
+    wait_for(lambda: not alive(process.pid), seconds=20)  # neither the workers nor their fork server
     run = only_run(tmp_path / "killed")
     stopped_at = read(run)["toonlab"]["iteration"]
     assert stopped_at < 60

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from PIL import Image
 from tqdm import tqdm
 
 from toonlab import images as im
@@ -40,14 +40,15 @@ def run(cfg: DictConfig) -> None:
     suite = make(cfg, "metrics")
 
     photos, cartoons = data.val_dataloader() if part == "val" else data.test_dataloader()
-    rows: list[list[Tensor]] = []
+    rows: list[list[Image.Image]] = []
     wanted = {round(i * (len(photos.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
     seen = 0
     for batch in tqdm(photos, desc="painting and scoring", unit="batch"):
         photo = batch["photo"].to(device)
         painted = stylizer.paint(photo)
         suite.add_painted(painted, photo)
-        rows += [[photo[i].cpu(), painted[i].cpu()] for i in range(len(photo)) if seen + i in wanted]
+        shown = [i for i in range(len(photo)) if seen + i in wanted]
+        rows += [[im.to_picture(photo[i]), im.to_picture(painted[i])] for i in shown]
         seen += len(photo)
     for batch in tqdm(cartoons, desc="scoring cartoons", unit="batch"):
         suite.add_cartoons(batch["cartoon"].to(device))

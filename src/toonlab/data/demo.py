@@ -22,7 +22,7 @@ from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-VERSION = "1"
+VERSION = "2"
 _STAMP = "VERSION"
 
 # Two sets of photographs, so that no cartoon shows what a photo shows; and of each, the side that is
@@ -44,6 +44,8 @@ _TRAIN_SHARE = 0.6
 _TILE_SHARE = 0.7  # of a region's shorter side
 _TILES = 4  # along each side of a region: 16 a region, 64 photos and 48 cartoons in each part
 
+_WHOLE_SIDE = 256  # pixels, the shorter side of a whole photograph
+
 _BRIGHTEN = 0.8  # exponent of lightness
 _SATURATE = 1.4  # factor on Lab's a and b
 
@@ -61,6 +63,8 @@ class Box(NamedTuple):
 
 def make_demo(root: Path) -> None:
     """Write `root/{train,val,test}/{photos,cartoons}/*.png`, if it is not there yet.
+
+    Also `root/photographs/*.png`: all of them, whole, at about the scale that a demo's network sees.
 
     The same on every machine with the same libraries; an interrupted run leaves nothing behind that
     could be taken for the whole.
@@ -151,6 +155,7 @@ def _write(root: Path) -> None:
     for domain, name, held_out in tqdm(todo, desc="preparing demo images", unit="photo"):
         path = _find(name)
         picture = im.decode(path).rgb
+        im.save(_reduced(picture), root / "photographs" / f"{path.stem}.png")
         for part, region in regions(*picture.size, held_out=held_out).items():
             cut = picture.crop(region)
             # Drawn after the cut: a filter must not carry one part's pixels into another.
@@ -159,6 +164,13 @@ def _write(root: Path) -> None:
             for i, box in enumerate(boxes):
                 # Read again and again, hence not compressed.
                 im.save(drawn.crop(box), root / part / domain / f"{path.stem}_{i:02}.png", compress_level=0)
+
+
+def _reduced(picture: Image.Image) -> Image.Image:
+    factor = _WHOLE_SIDE / min(picture.size)
+    return picture.resize(
+        (round(picture.width * factor), round(picture.height * factor)), Image.Resampling.LANCZOS
+    )
 
 
 def _find(name: str) -> Path:

@@ -7,7 +7,10 @@ of workers and however far they had read ahead.
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -136,6 +139,15 @@ class Gallery(Dataset[dict[str, Tensor]]):
 
 
 def init_worker(worker: int) -> None:  # noqa: ARG001 (the loader's signature)
-    """Keep a worker to one core, and leave Ctrl-C to the main process, which stops its workers itself."""
+    """Keep a worker to one core, leave Ctrl-C to the main process, and end with it however it ends."""
     cv2.setNumThreads(0)  # torch is limited by its loader, OpenCV has a pool of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # torch's own watchdog looks at the fork server, which lives as long as a worker does: after a kill -9
+    # of the main process both would stay for good.
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

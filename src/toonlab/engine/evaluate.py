@@ -107,7 +107,7 @@ class Panels(Every):
                 [paint(photo[None].to(method.device))[0] for photo in photos]
                 for paint in (method.paint_raw, method)
             ]
-        rows = [list(row) for row in zip(photos, *columns, strict=True)]
+        rows = [[im.to_picture(image) for image in row] for row in zip(photos, *columns, strict=True)]
         page = im.sheet(rows, ["photo", "output", "EMA output"])
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)

@@ -32,13 +32,13 @@ class Plan:
 
     Attributes:
         jobs: what there is to do.
-        existing: targets that are there already and stay; this is what makes an interrupted run resumable.
+        existing: jobs whose targets are there already and stay; this makes an interrupted run resumable.
         renamed: of all targets, those that had to become PNG.
         ignored: number of files in the input folder that are no images by their names.
     """
 
     jobs: tuple[Job, ...]
-    existing: tuple[Path, ...]
+    existing: tuple[Job, ...]
     renamed: tuple[Path, ...]
     ignored: int
 
@@ -62,6 +62,13 @@ class Outcome:
     @property
     def skipped_existing(self) -> int:
         return len(self.plan.existing)
+
+    @property
+    def pairs(self) -> list[tuple[Path, Path]]:
+        """Photos and their cartoons, those of an earlier run included, by the photos' names."""
+        ready = {*self.painted, *(job.target for job in self.plan.existing)}
+        jobs = (*self.plan.existing, *self.plan.jobs)
+        return sorted((job.source, job.target) for job in jobs if job.target in ready)
 
     @property
     def remaining(self) -> int:
@@ -114,7 +121,7 @@ def plan(input: Path, output: Path, *, overwrite: bool) -> Plan:
     done = [job.target.is_file() and not overwrite for job in jobs]
     return Plan(
         jobs=tuple(itertools.compress(jobs, (not there for there in done))),
-        existing=tuple(itertools.compress(targets, done)),
+        existing=tuple(itertools.compress(jobs, done)),
         renamed=tuple(t for t, w in zip(targets, wanted, strict=True) if t != w),
         ignored=ignored,
     )

@@ -39,7 +39,8 @@ class WhiteBox(ToonMethod):
 
     The generator's output is filtered with its photo as the guide before any loss sees it, except for the
     warm-up's `reconstruction` (the authors' pixel pre-training). `structure` compares the output with its
-    own superpixels: a target without gradient.
+    own superpixels: a target without gradient. `colour` is ours: the L1 distance of the output's surface
+    from the photo's, which keeps local colours where little data or a heavy texture loss lets them drift.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class WhiteBox(ToonMethod):
             "content": lambda: feature_distance(described(), self._target(batch["photo"])),
             "tv": lambda: total_variation(cartoon),
             "reconstruction": lambda: F.l1_loss(views["raw"], batch["photo"]),
+            "colour": lambda: F.l1_loss(self.surface(cartoon), self.surface(batch["photo"])),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
