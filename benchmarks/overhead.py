@@ -1,21 +1,22 @@
 """What ToonMethod and Lightning add to a training iteration, and how many iterations a second come out.
 
-    python benchmarks/overhead.py [--sizes 64 128 256] [--methods whitebox cartoongan] [--iterations 20]
+    python benchmarks/overhead.py [--sizes 64 128 256] [--methods whitebox cartoongan] [--iterations 60]
 
 Each iteration of the suite is followed at once by the same iteration written as a plain loop, with networks,
-losses and batches of its own but equal: a noisy neighbour slows both. The ratio is the median over pairs.
+losses and batches of its own but equal: a noisy neighbour slows both. Ratios are medians (quartiles) over pairs,
+of wall time and of processor time, which leaves out what the neighbour took.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
-import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader
@@ -95,17 +96,21 @@ class Pairs(Callback):
     """Times Lightning's iteration, then runs and times a plain one."""
 
     def __init__(self, plain) -> None:
-        self.plain, self.suite_seconds, self.plain_seconds, self.mark = plain, [], [], 0.0
+        self.plain, self.suite_seconds, self.plain_seconds, self.mark = plain, [], [], np.zeros(2)
 
     def on_train_start(self, trainer, pl_module) -> None:
-        self.mark = time.perf_counter()
+        self.mark = clocks()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        now = time.perf_counter()
+        now = clocks()
         self.suite_seconds.append(now - self.mark)
         self.plain(batch)
-        self.mark = time.perf_counter()
+        self.mark = clocks()
         self.plain_seconds.append(self.mark - now)
+
+
+def clocks() -> np.ndarray:
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def build(method: str):
@@ -117,8 +122,10 @@ def build(method: str):
     return built
 
 
-def compare(method: str, size: int, batch_size: int, iterations: int) -> tuple[float, float, float]:
-    """Return suite/plain time, and the suite's and the plain loop's seconds an iteration."""
+def compare(
+    method: str, size: int, batch_size: int, iterations: int
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return suite/plain of wall and processor time with its quartiles, and either's seconds an iteration."""
     ours, theirs = build(method), build(method)
     optimizers = theirs.configure_optimizers()
     generator = torch.Generator().manual_seed(0)
@@ -141,9 +148,9 @@ def compare(method: str, size: int, batch_size: int, iterations: int) -> tuple[f
             enable_model_summary=False,
         )
         trainer.fit(ours, DataLoader([batch] * iterations, batch_size=None))
-    suite, plain = pairs.suite_seconds[2:], pairs.plain_seconds[2:]  # the first ones allocate
-    ratios = [a / b for a, b in zip(suite, plain, strict=True)]
-    return statistics.median(ratios), statistics.median(suite), statistics.median(plain)
+    suite, plain = (np.array(seconds)[2:] for seconds in (pairs.suite_seconds, pairs.plain_seconds))
+    wall, processor = np.quantile(suite / plain, [0.25, 0.5, 0.75], axis=0).T
+    return wall, processor, np.median(suite[:, 0]), np.median(plain[:, 0])
 
 
 def main() -> None:
@@ -151,19 +158,24 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[64, 128, 256])
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--iterations", type=int, default=60, help="at 64 px; fewer for larger pictures")
     options = parser.parse_args()
     quiet()
     register_resolvers()
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, batch {options.batch_size}, {options.iterations} iterations each"
+        f"torch {torch.__version__}, batch {options.batch_size}"
     )
-    print("| method | pixels | suite / plain | suite it/s | plain it/s |\n|---|---|---|---|---|")
+    print("| method | pixels | pairs | suite / plain, wall | processor | suite it/s | plain it/s |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     for method in options.methods:
         for size in options.sizes:
-            ratio, suite, plain = compare(method, size, options.batch_size, options.iterations)
-            print(f"| {method} | {size} | {ratio:.3f} | {1 / suite:.2f} | {1 / plain:.2f} |", flush=True)
+            iterations = max(6, options.iterations * 64 // size)
+            *ratios, suite, plain = compare(method, size, options.batch_size, iterations)
+            cells = [f"{middle:.3f} ({low:.3f} to {high:.3f})" for low, middle, high in ratios]
+            print(
+                f"| {method} | {size} | {' | '.join(cells)} | {1 / suite:.2f} | {1 / plain:.2f} |", flush=True
+            )
 
 
 if __name__ == "__main__":
