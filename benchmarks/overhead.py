@@ -3,8 +3,8 @@
     python benchmarks/overhead.py [--sizes 64 128 256] [--methods whitebox cartoongan] [--iterations 60]
 
 Each iteration of the suite is followed at once by the same iteration written as a plain loop, with networks,
-losses and batches of its own but equal: a noisy neighbour slows both. Ratios are medians (quartiles) over pairs,
-of wall time and of processor time, which leaves out what the neighbour took.
+losses and batches of its own but equal: a noisy neighbour slows both. Ratios are medians (quartiles) over
+pairs, of wall time and of processor time, which leaves out what the neighbour took.
 """
 
 from __future__ import annotations
@@ -173,9 +173,8 @@ def main() -> None:
             iterations = max(6, options.iterations * 64 // size)
             *ratios, suite, plain = compare(method, size, options.batch_size, iterations)
             cells = [f"{middle:.3f} ({low:.3f} to {high:.3f})" for low, middle, high in ratios]
-            print(
-                f"| {method} | {size} | {' | '.join(cells)} | {1 / suite:.2f} | {1 / plain:.2f} |", flush=True
-            )
+            row = [method, size, iterations - 2, *cells, f"{1 / suite:.2f}", f"{1 / plain:.2f}"]
+            print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 if __name__ == "__main__":
