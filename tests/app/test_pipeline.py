@@ -153,3 +153,18 @@ def test_a_failing_job_of_a_multirun_stops_no_other(cli: Cli, tmp_path: Path) ->
     result = cli("train", *SMALL, "iterations=0,1", "-m")
     assert result.returncode == 2
     assert len(list((tmp_path / "outputs").rglob("result.json"))) == 1
+
+
+def test_too_few_images_to_score_are_said_before_training_and_cost_nothing(
+    cli: Cli, tmp_path: Path, folders: tuple[Path, Path]
+) -> None:
+    small = [a for a in SMALL if not a.startswith("data=")]
+    data = ["data=unpaired", "photos=photos", "cartoons=cartoons", "data.size=32", "data.workers=0"]
+    result = cli("train", *small, *data, "iterations=2", "eval_every=1")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("scoring needs at least 4 photos and 8 cartoons, found") == 1, result.stderr
+    run = only_run(tmp_path)
+    summary = json.loads((run / "result.json").read_text(), parse_constant=pytest.fail)  # no Infinity
+    assert summary["best"]["iteration"] == 0
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert len(list((run / "samples").iterdir())) == 3

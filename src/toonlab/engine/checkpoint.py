@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ class Checkpoints(Every):
     def __init__(self, *, every: int, iterations: int, monitor: str) -> None:
         super().__init__(every=every, iterations=iterations)
         self.monitor = monitor
-        self.best_score = math.inf
+        self.best_score: float | None = None
         self.best_iteration = 0
 
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
@@ -49,7 +48,7 @@ class Checkpoints(Every):
         if self.monitor not in method.scores:
             raise UsageError(f"monitor={self.monitor}: no such score; there are {sorted(method.scores)}")
         score = method.scores[self.monitor]
-        if score < self.best_score:
+        if self.best_score is None or score < self.best_score:
             self.best_score, self.best_iteration = score, method.iteration
             self._save(trainer, "best")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
@@ -10,12 +11,15 @@ from typing import Protocol, cast
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from toonlab import images as im
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.records import record
+
+log = logging.getLogger(__name__)
 
 
 class Report(Protocol):
@@ -29,6 +33,7 @@ class Report(Protocol):
 class Suite(Protocol):
     """A set of metrics; all images `(B, 3, H, W)` in [-1, 1]."""
 
+    def lacks(self, photos: int, cartoons: int) -> str | None: ...
     def reset(self) -> None: ...
     def add_painted(self, painted: Tensor, photo: Tensor) -> None: ...
     def add_cartoons(self, cartoons: Tensor) -> None: ...
@@ -38,7 +43,7 @@ class Suite(Protocol):
 class EvaluationData(Protocol):
     """What callbacks ask of a data module."""
 
-    def val_dataloader(self) -> list[Iterable[Images]]: ...
+    def val_dataloader(self) -> list[DataLoader[Images]]: ...
     def panel(self, n: int) -> Tensor: ...
 
 
@@ -55,9 +60,19 @@ class Evaluate(Every):
 
     def __init__(self, *, suite: Suite, every: int, iterations: int) -> None:
         super().__init__(every=every, iterations=iterations)
-        self.suite = suite
+        self.suite, self.able = suite, True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out before training, not after hours of it, whether there are images enough to score."""
+        data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
+        reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in data.val_dataloader()))
+        self.able = reason is None
+        if reason and trainer.is_global_zero:
+            log.warning("Training without validation scores and without best.ckpt: %s", reason)
 
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
+        if not self.able:
+            return
         scores: dict[str, float] = {}
         if trainer.is_global_zero:
             scores = {f"val/{name}": value for name, value in self._score(trainer, method).items()}

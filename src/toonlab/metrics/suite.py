@@ -118,6 +118,16 @@ class MetricSuite:
         """Add cartoons of the target domain, `(B, 3, H, W)` in [-1, 1]."""
         self._cartoons.append(self.features(cartoons).cpu())
 
+    def lacks(self, photos: int, cartoons: int) -> str | None:
+        """Say in one line why so many photos and cartoons cannot be scored; None if they can."""
+        if photos >= LEAST and cartoons >= 2 * LEAST:
+            return None
+        return (
+            f"scoring needs at least {LEAST} photos and {2 * LEAST} cartoons, found {photos} and {cartoons}; "
+            f"add {'photos' if photos < LEAST else 'cartoons'} to the scored split, or make it larger: "
+            "data.val_fraction=0.3 data.test_fraction=0.3"
+        )
+
     def compute(self) -> Report:
         """Score all images added since `reset`.
 
@@ -133,11 +143,8 @@ class MetricSuite:
             for parts in (self._painted, self._photos, self._cartoons)
         )
         n = min(len(photos), len(cartoons) // 2)
-        if n < LEAST:
-            raise UsageError(
-                f"scoring needs at least {LEAST} photos and {2 * LEAST} cartoons, found {len(photos)} and "
-                f"{len(cartoons)}; add {'photos' if len(photos) < LEAST else 'cartoons'} to the scored split"
-            )
+        if reason := self.lacks(len(photos), len(cartoons)):
+            raise UsageError(reason)
         # Drawn, not alternating: neighbours in a folder are alike (panels of a page, frames of a film), and
         # halves made of such twins would look closer than two samples are.
         order = keyed.permutation(len(cartoons), self.seed, "halves")
