@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -45,11 +46,13 @@ def whitebox_step(m, batch, g_optimizer, d_optimizer) -> None:
     ours = m.features(fake)
     with torch.no_grad():
         flat, wanted = m.features(m.structure(fake)), m.features(photo)
-    loss = 0.1 * m.adversarial.fool(m.d_surface(m.surface(fake)))
+    surface = m.surface(fake)
+    loss = 0.1 * m.adversarial.fool(m.d_surface(surface))
     loss = loss + m.adversarial.fool(m.d_texture(m.texture(fake, m.rng("texture"))))
     loss = loss + m.weights["structure"](0) * feature_distance(ours, flat)
     loss = loss + m.weights["content"](0) * feature_distance(ours, wanted)
     loss = loss + m.weights["tv"](0) * total_variation(fake)
+    loss = loss + m.weights["colour"](0) * functional.l1_loss(surface, m.surface(photo))
     loss.backward()
     g_optimizer.step()
     g_optimizer.zero_grad()

@@ -61,6 +61,7 @@ def tiny_whitebox(**changes: Any) -> WhiteBox:
         "content": 0.5,
         "tv": 0.05,
         "reconstruction": 0.1,
+        "colour": 0.1,
     }
     arguments = common(weights=weights, discriminator_weights={"surface": 0.5, "texture": 0.5}) | changes
     return WhiteBox(

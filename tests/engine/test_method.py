@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tiny import tiny_cartoongan, tiny_whitebox
@@ -138,10 +139,30 @@ def test_a_wrong_name_stops_at_the_first_batch_even_in_the_warm_up(
         train(tiny_cartoongan(**(warm | changes)), [batch])
 
 
+def only(name: str) -> dict[str, float]:
+    """White-box's weights with all but one switched off."""
+    terms = ("surface", "texture", "structure", "content", "tv", "reconstruction", "colour")
+    return {term: float(term == name) for term in terms}
+
+
+def test_whitebox_colour_holds_the_hue_and_lets_the_texture_go(batch: Images) -> None:
+    method = tiny_whitebox(weights=only("colour"))
+    photo = batch["photo"]
+    noisy = photo + 0.2 * (torch.rand(photo.shape, generator=torch.Generator().manual_seed(0)) - 0.5)
+    tinted = (photo + torch.tensor([0.1, 0.0, 0.0])[:, None, None]).requires_grad_()
+
+    def colour(cartoon: Tensor) -> Tensor:
+        return method.generator_terms(batch, {"raw": cartoon, "cartoon": cartoon})["colour"]()
+
+    assert colour(photo) == 0
+    torch.testing.assert_close(colour(tinted), torch.tensor(0.1 / 3), rtol=1e-3, atol=0)
+    assert colour(noisy) < 0.5 * (noisy - photo).abs().mean()
+    (gradient,) = torch.autograd.grad(colour(tinted), tinted)
+    assert gradient[:, 0].sum() > 0  # a step against it takes the red away
+
+
 def test_a_term_of_weight_zero_is_never_evaluated(batch: Images) -> None:
-    method = tiny_whitebox(
-        weights={"surface": 0, "texture": 0, "structure": 0, "content": 0, "tv": 1.0, "reconstruction": 0}
-    )
+    method = tiny_whitebox(weights=only("tv"))
     method.structure = method.features = None  # would raise if anyone called them
     train(method, [batch])
     assert set(method.latest) == {

@@ -40,7 +40,7 @@ class WhiteBox(ToonMethod):
     The generator's output is filtered with its photo as the guide before any loss sees it, except for the
     warm-up's `reconstruction` (the authors' pixel pre-training). `structure` compares the output with its
     own superpixels: a target without gradient. `colour` is ours: the L1 distance of the output's surface
-    from the photo's, which keeps local colours where little data or a heavy texture loss lets them drift.
+    from the photo's, which keeps local colours where a feature network that hardly sees them lets them drift.
     """
 
     def __init__(
@@ -71,15 +71,16 @@ class WhiteBox(ToonMethod):
 
     def generator_terms(self, batch: Images, views: Images) -> Terms:
         cartoon = views["cartoon"]
-        described = cache(lambda: self.features(cartoon))  # two terms look at it
+        described = cache(lambda: self.features(cartoon))  # two terms look at it, and at this:
+        surface = cache(lambda: self.surface(cartoon))
         return {
-            "surface": lambda: self.adversarial.fool(self.d_surface(self.surface(cartoon))),
+            "surface": lambda: self.adversarial.fool(self.d_surface(surface())),
             "texture": lambda: self.adversarial.fool(self.d_texture(self._texture(cartoon))),
             "structure": lambda: feature_distance(described(), self._target(self.structure(cartoon))),
             "content": lambda: feature_distance(described(), self._target(batch["photo"])),
             "tv": lambda: total_variation(cartoon),
             "reconstruction": lambda: F.l1_loss(views["raw"], batch["photo"]),
-            "colour": lambda: F.l1_loss(self.surface(cartoon), self.surface(batch["photo"])),
+            "colour": lambda: F.l1_loss(surface(), self.surface(batch["photo"])),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
