@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
+# See src/toonlab/app/cli.py.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test lint slow help
 
 help:

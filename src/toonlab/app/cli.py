@@ -28,6 +28,9 @@ def main(*, config: str, task: str) -> None:
     Exits with 0, with 2 after a mistake of the user's (one line on stderr, no traceback), with 130 after
     Ctrl-C. `HYDRA_FULL_ERROR=1` shows every traceback.
     """
+    # OpenMP's threads spin while they wait, which on a busy machine (a worker, a browser) costs several
+    # times what it saves on an idle one. Read once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_resolvers()
     full_errors = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
     # Else Hydra prints its own long message and swallows the exception that ours is made from.
