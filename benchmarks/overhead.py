@@ -80,7 +80,9 @@ def cartoongan_step(m, batch, g_optimizer, d_optimizer) -> None:
     with torch.no_grad():
         wanted = m.features(photo)
     content = feature_distance(m.features(fake), wanted)
-    (m.adversarial.fool(judge(fake)) + m.weights["content"](0) * content).backward()
+    loss = m.adversarial.fool(judge(fake)) + m.weights["content"](0) * content
+    colour = functional.l1_loss(m.surface(fake), m.surface(photo))
+    (loss + m.weights["colour"](0) * colour).backward()
     g_optimizer.step()
     g_optimizer.zero_grad()
     for p in judge.parameters():

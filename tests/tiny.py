@@ -82,7 +82,7 @@ def tiny_cartoongan(**changes: Any) -> CartoonGAN:
     torch.manual_seed(0)
     arguments = (
         common(
-            weights={"adversarial": 1.0, "content": 1.0},
+            weights={"adversarial": 1.0, "content": 1.0, "colour": 0.1},
             discriminator_weights={"real": 1.0, "fake": 1.0, "blurred": 1.0},
         )
         | changes
@@ -90,6 +90,7 @@ def tiny_cartoongan(**changes: Any) -> CartoonGAN:
     return CartoonGAN(
         generator=ResnetGenerator(width=4, blocks=1),
         discriminator=EdgeDiscriminator(width=4),
+        surface=Surface(radius=2, eps=0.2),
         features=TinyFeatures(),
         adversarial=LeastSquares(),
         **arguments,

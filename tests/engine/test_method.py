@@ -91,7 +91,7 @@ def test_every_discriminator_term_reaches_a_discriminator_and_not_the_generator(
 
 def test_accumulated_halves_equal_one_batch(batch: Images) -> None:
     # tv and content are means over the batch, so two halves average to the whole; the discriminator likewise.
-    weights = {"adversarial": 1.0, "content": 1.0}
+    weights = {"adversarial": 1.0, "content": 1.0, "colour": 0.0}
     whole = train(tiny_cartoongan(**sgd(weights=weights)), [batch]).double()
     parts = train(tiny_cartoongan(**sgd(weights=weights, accumulate=2)), halves(batch)).double()
     assert whole.iteration == parts.iteration == 1
@@ -116,10 +116,10 @@ def test_warm_up_trains_the_generator_alone_on_its_own_weights(batch: Images) ->
     ("changes", "message"),
     [
         (
-            {"weights": {"adversarial": 1.0, "contnt": 1.0}},
+            {"weights": {"adversarial": 1.0, "contnt": 1.0, "colour": 0.0}},
             r"method\.weights\.contnt.*did you mean 'content'",
         ),
-        ({"weights": {"adversarial": 1.0}}, r"method\.weights: no weight for \['content'\]"),
+        ({"weights": {"adversarial": 1.0, "colour": 0.0}}, r"method\.weights: no weight for \['content'\]"),
         (
             {"discriminator_weights": {"real": 1.0, "fake": 1.0, "blured": 1.0}},
             r"method\.discriminator_weights\.blured.*did you mean 'blurred'",
@@ -128,7 +128,10 @@ def test_warm_up_trains_the_generator_alone_on_its_own_weights(batch: Images) ->
             {"warmup_weights": {"kontent": 1.0}, "warmup_iterations": 5},
             r"method\.warmup_weights\.kontent.*did you mean 'content'",
         ),
-        ({"weights": {"adversarial": 0.0, "content": 0.0}}, r"every weight of .* is zero at iteration 0"),
+        (
+            {"weights": dict.fromkeys(("adversarial", "content", "colour"), 0.0)},
+            r"every weight of .* zero at iteration 0",
+        ),
     ],
 )
 def test_a_wrong_name_stops_at_the_first_batch_even_in_the_warm_up(
@@ -175,7 +178,7 @@ def test_a_term_of_weight_zero_is_never_evaluated(batch: Images) -> None:
 
 
 def test_total_is_the_weighted_sum(batch: Images) -> None:
-    method = train(tiny_cartoongan(weights={"adversarial": 3.0, "content": 0.5}), [batch])
+    method = train(tiny_cartoongan(weights={"adversarial": 3.0, "content": 0.5, "colour": 0.0}), [batch])
     expected = 3 * method.latest["generator/adversarial"] + 0.5 * method.latest["generator/content"]
     torch.testing.assert_close(method.latest["generator/total"], expected)
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.terms import Terms
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.perceptual import feature_distance
 from toonlab.networks.frozen import Features
+from toonlab.representations.surface import Surface
 
 
 class CartoonGAN(ToonMethod):
@@ -19,16 +21,23 @@ class CartoonGAN(ToonMethod):
 
     The discriminator sees cartoons as real, and both painted photos and edge-smoothed cartoons as fake
     (eq. 3); the smoothed ones come from the same crop as their cartoon. Warm-up is content alone
-    (section 3.3).
+    (section 3.3), and `colour`, which is ours: the L1 distance of the output's surface from the photo's.
     """
 
     extras = ("blurred",)
 
     def __init__(
-        self, *, discriminator: nn.Module, features: Features, adversarial: Adversarial, **common: Any
+        self,
+        *,
+        discriminator: nn.Module,
+        features: Features,
+        adversarial: Adversarial,
+        surface: Surface,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
         self.discriminator, self.features, self.adversarial = discriminator, features, adversarial
+        self.surface = surface
 
     def discriminators(self) -> list[nn.Module]:
         return [self.discriminator]
@@ -42,6 +51,7 @@ class CartoonGAN(ToonMethod):
             "content": lambda: feature_distance(
                 self.features(views["cartoon"]), self._target(batch["photo"])
             ),
+            "colour": lambda: F.l1_loss(self.surface(views["cartoon"]), self.surface(batch["photo"])),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
