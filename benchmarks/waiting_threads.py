@@ -27,7 +27,7 @@ def main() -> None:
     policy = os.environ.get("OMP_WAIT_POLICY", "not set")
     median = statistics.median(seconds[2:])  # the first ones allocate
     print(
-        f"{policy}: {torch.get_num_threads()} threads, median {median:.3f} s, longest {max(seconds[2:]):.3f} s"
+        f"{policy}: {torch.get_num_threads()} threads, median {median:.3f} s, most {max(seconds[2:]):.3f} s"
     )
 
 
