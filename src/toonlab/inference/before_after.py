@@ -30,8 +30,6 @@ def before_after(pairs: Sequence[tuple[Path, Path]]) -> Image.Image:
 
 
 def _small(path: Path) -> Image.Image:
-    picture = images.decode(path)
-    page = Image.new("RGB", picture.rgb.size, "white")
-    page.paste(picture.rgb, mask=picture.alpha)
+    page = images.on_white(images.decode(path))
     page.thumbnail(BOX, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return page
