@@ -17,3 +17,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the nearest known name, or nothing if none is near."""
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def check_choice(key: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a word that is not among the known ones.
+
+    Raises:
+        UsageError: it is not; the message names the nearest.
+    """
+    known = list(known)
+    if value not in known:
+        raise UsageError(f"{key}={value}: use one of {', '.join(known)}{did_you_mean(str(value), known)}")

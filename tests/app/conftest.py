@@ -21,7 +21,7 @@ def cli(tmp_path: Path) -> Cli:
             env=environment(tmp_path, **more),
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=300,
         )
 
     return run

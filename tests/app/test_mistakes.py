@@ -28,7 +28,7 @@ def test_help_lists_everything_without_torch(cli: Cli, no_torch, script: str) ->
     result = cli(script, "--help", **no_torch)
     assert result.returncode == 0, result.stderr
     if script == "train":
-        for words in ("method: cartoongan, whitebox", "trainer: cpu, ddp, gpu", "iterations: 2000"):
+        for words in ("method: cartoongan, flow, ", "trainer: cpu, ddp, gpu", "iterations: 2000"):
             assert words in result.stdout
     assert f"python src/{script}.py" in result.stdout
 
@@ -63,14 +63,26 @@ def test_misspelt_words_are_answered_without_torch(cli: Cli, no_torch, arguments
         (["data=unpaired", "photos=/nowhere", "cartoons=/nowhere"], ["photos", "/nowhere"]),
         (["photos=."], ["photos", "data=unpaired"]),
         (["iterations=0"], ["iterations=0"]),
-        (["trainer=gpu"], ["trainer=gpu", "trainer=cpu"]),
+        (["trainer=gpu"], ["trainer.accelerator=gpu", "trainer=cpu"]),
+        (["method.weights.content=abc"], ["method", "'abc'", "number"]),
+        (
+            ["method.lr={_target_:toonlab.schedules.Linaer}"],
+            ["method.lr", "Linaer", "did you mean 'Linear'?"],
+        ),
+        (["iterations=abc"], ["iterations=abc", "whole number"]),
+        (["eval_every=0"], ["eval_every=0", "1 or more"]),
+        (["~method.texture"], ["method", "texture"]),
+        (["method.generator.full_skip=concat"], ["full_skip=concat", "did you mean 'concatenate'?"]),
+        (["data.size=65"], ["data.size=65", "multiples of 4", "64"]),
+        (["data.size=0"], ["data.size=0", "1 or more"]),
+        (["data.batch_size=0"], ["data.batch_size=0", "1 or more"]),
         (["features.taps=[blok4]"], ["blok4", "did you mean 'block4'?"]),
         (["callbacks.checkpoints.monitor=val/kidd"], ["val/kidd"]),
     ],
 )
 def test_wrong_values_are_named(cli: Cli, arguments, words) -> None:
     small = [a for a in SMALL if not (a.startswith("data=") and any("data=" in b for b in arguments))]
-    result = cli("train", *small, *arguments, "eval_every=1")
+    result = cli("train", *small, "eval_every=1", *arguments)
     assert result.returncode == 2, result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, result.stderr

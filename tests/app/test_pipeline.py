@@ -135,6 +135,8 @@ discriminator_weights: {real: 1.0}
     assert result.returncode == 0, result.stderr
     run = only_run(tmp_path, "mymethod")
     assert "generator/brightness" in (run / "metrics.jsonl").read_text()
+    result = cli("train", f"resume={run}", "iterations=3", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0, result.stderr
     # Painting needs the generator alone, not the newcomer's module.
     Image.new("RGB", (33, 17), "teal").save(tmp_path / "a.png")
     result = cli("stylize", f"ckpt={run}", "input=a.png", "output=b.png")

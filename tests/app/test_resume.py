@@ -45,6 +45,17 @@ def lines(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+def test_going_on_for_longer_does_not_warm_up_again(cli: Cli, tmp_path: Path) -> None:
+    assert cli("train", *SMALL, "iterations=5").returncode == 0  # one of warm-up
+    run = only_run(tmp_path)
+    assert cli("train", f"resume={run}", "iterations=30").returncode == 0  # a fifth of these would be six
+    warm = [line["iteration"] for line in lines(run) if "generator/reconstruction" in line]
+    assert warm == [1]
+    assert (run / "config.yaml").read_text().count("iterations: 30") == 1
+    result = cli("train", f"resume={run}")
+    assert "already trained its 30 iterations" in result.stderr
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_and_resumed_equals_uninterrupted(cli: Cli, tmp_path: Path, workers: int) -> None:
     """kill -9 somewhere after the first save; what was trained since is trained again."""

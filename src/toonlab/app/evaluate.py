@@ -7,16 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tqdm import tqdm
 
 from toonlab import images as im
+from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, environment, make, quiet
-from toonlab.engine.checkpoint import Loaded, load_generator
+from toonlab.engine.checkpoint import Loaded
 from toonlab.errors import UsageError
-from toonlab.inference.stylizer import OutputFilter, Stylizer
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,12 @@ def run(cfg: DictConfig) -> None:
         UsageError: the checkpoint or the data cannot be used as asked.
     """
     quiet()
-    path = Path(cfg.ckpt).expanduser()
-    loaded = load_generator(path, average=cfg.average)
+    loaded = painter(cfg)
     data, part = _data(cfg, loaded)
-    folder = _output(cfg, path)
+    folder = _output(cfg)
     seed_everything(cfg.seed, verbose=False)
     device = device_named(cfg.device)
-    stylizer = _stylizer(loaded, device)
+    ready = stylizer(loaded, device=device, tile=None)
     suite = make(cfg, "metrics")
 
     photos, cartoons = data.val_dataloader() if part == "val" else data.test_dataloader()
@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> None:
     seen = 0
     for batch in tqdm(photos, desc="painting and scoring", unit="batch"):
         photo = batch["photo"].to(device)
-        painted = stylizer.paint(photo)
+        painted = ready.paint(photo)
         suite.add_painted(painted, photo)
         shown = [i for i in range(len(photo)) if seen + i in wanted]
         rows += [[im.to_picture(photo[i]), im.to_picture(painted[i])] for i in shown]
@@ -55,9 +55,7 @@ def run(cfg: DictConfig) -> None:
 
     report = suite.compute()
     about = {
-        "checkpoint": str(path.resolve()),
-        "iteration": loaded.iteration,
-        "weights": "EMA" if cfg.average else "last",
+        **_who(cfg, loaded),
         "part": part,
         "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
         "metrics": OmegaConf.to_container(cfg.metrics, resolve=True),
@@ -78,6 +76,10 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
     if part not in PARTS:
         raise UsageError(f"split={part}: use one of {', '.join(PARTS)}, or auto")
     if not given:
+        if "method" in cfg:
+            raise UsageError(
+                "method=… has no data of its own: add data=demo, or data=unpaired photos=… cartoons=…"
+            )
         # A copy, so that the data's own interpolation-free values of the run are what is scored.
         cfg = OmegaConf.create({"data": loaded.config["data"]})
     changes = {"split": "all"} if part == "all" and "photos" in cfg.data else {}
@@ -85,22 +87,25 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
     return data, part
 
 
-def _output(cfg: DictConfig, path: Path) -> Path:
+def _who(cfg: DictConfig, loaded: Loaded) -> dict[str, Any]:
+    if "method" in cfg:
+        return {"method": OmegaConf.to_container(cfg.method, resolve=True)}
+    return {
+        "checkpoint": str(Path(cfg.ckpt).expanduser().resolve()),
+        "iteration": loaded.iteration,
+        "weights": "EMA" if cfg.average else "last",
+    }
+
+
+def _output(cfg: DictConfig) -> Path:
     if cfg.output:
         folder = Path(cfg.output).expanduser()
         if (folder / "report.json").exists():
             raise UsageError(f"output={folder}: holds a report already; name another folder")
         return folder
-    run = path if path.is_dir() else path.parent.parent
+    if "method" in cfg:
+        run: Path = Path(cfg.outputs_dir) / HydraConfig.get().runtime.choices["method"]
+    else:
+        path = Path(cfg.ckpt).expanduser()
+        run = path if path.is_dir() else path.parent.parent
     return run / "eval" / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-
-
-def _stylizer(loaded: Loaded, device: Any) -> Stylizer:
-    output_filter = loaded.painting.get("output_filter")
-    return Stylizer(
-        loaded.generator,
-        multiple=getattr(loaded.generator, "multiple", 1),
-        output_filter=OutputFilter(**output_filter) if output_filter else None,
-        tile=None,
-        device=device,
-    )

@@ -41,12 +41,13 @@ def resumed_arguments(argv: list[str]) -> list[str]:
                 f"{argument}: a resumed run stays the same experiment and takes only "
                 f"{', '.join(sorted(MAY_CHANGE))}; start a new run for anything else"
             )
-    saved = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) or []
+    hydra = yaml.safe_load((run / ".hydra" / "hydra.yaml").read_text())["hydra"]["overrides"]
     os.environ[RESUMED] = "1"
     quoted = str(run).replace("'", "\\'")
     return [
         argv[0],
-        *saved,
+        *(argument for argument in hydra["hydra"] if argument.startswith("hydra.searchpath=")),
+        *hydra["task"],
         *mine,
         f"resume='{quoted}'",
         f"hydra.run.dir='{quoted}'",
@@ -57,12 +58,16 @@ def resumed_arguments(argv: list[str]) -> list[str]:
 def saved_config(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the run's own config, with what this command line may change taken from `cfg`.
 
-    The configs in `conf/` may have moved on since the run began; the run has not.
+    The configs in `conf/` may have moved on since the run began; the run has not. What it learns, and what
+    from, is settled with the length it was begun with: a warm-up of a fifth does not grow when it goes on
+    for longer.
     """
     run = Path(cfg.resume)
     saved = OmegaConf.load(run / "config.yaml")
     assert isinstance(saved, DictConfig)  # noqa: S101 (for mypy)
     ran = yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) or []
+    for key in ("method", "data"):
+        saved[key] = OmegaConf.to_container(saved[key], resolve=True)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if override in ran or key == "resume":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import re
@@ -34,10 +35,13 @@ def make(cfg: Any, key: str, **more: Any) -> Any:
     try:
         return instantiate(node, **more, _convert_="all")
     except InstantiationException as error:
-        raise _plain(error, cfg, key) from error
+        if (plain := _plain(error, cfg, key)) is None:
+            raise
+        raise plain from error
 
 
-def _plain(error: InstantiationException, cfg: Any, key: str) -> BaseException:
+def _plain(error: InstantiationException, cfg: Any, key: str) -> UsageError | None:
+    """Return what a wrong value in the config deserves; None for an error of ours."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -45,13 +49,24 @@ def _plain(error: InstantiationException, cfg: Any, key: str) -> BaseException:
             return cause
     place = re.search(r"full_key: (\S+)", str(error))
     where = place[1] if place else key
+    if missing := re.search(r"Error locating target '([^']+)'", str(error)):
+        return UsageError(f"{where}._target_={missing[1]}: no such class{_nearest_class(missing[1])}")
     unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
     if not isinstance(cause, TypeError) or not unexpected:
-        return UsageError(f"{where}: {cause}") if isinstance(cause, ValueError) else error
+        of_the_value = isinstance(cause, ValueError | TypeError | ImportError | InstantiationException)
+        return UsageError(f"{where}: {str(cause).splitlines()[0]}") if of_the_value else None
     node = OmegaConf.select(cfg, where)
     known = _parameters(node)
     hint = did_you_mean(unexpected[1], known)
     return UsageError(f"{where}.{unexpected[1]}: {node['_target_']} takes no such argument{hint}")
+
+
+def _nearest_class(target: str) -> str:
+    module, _, name = target.rpartition(".")
+    try:
+        return did_you_mean(name, vars(importlib.import_module(module)))
+    except (ImportError, ValueError):
+        return ""
 
 
 def _parameters(node: DictConfig) -> set[str]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from toonlab import images
+from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, quiet
-from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
 from toonlab.inference.batch import plan, stylize_all
 from toonlab.inference.before_after import before_after
-from toonlab.inference.stylizer import OutputFilter, Stylizer
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +25,12 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
-    loaded = load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average)
-    known = loaded.painting.get("output_filter")
-    stylizer = Stylizer(
-        loaded.generator,
-        multiple=getattr(loaded.generator, "multiple", 1),
-        output_filter=OutputFilter(**known) if known else None,
-        strength=cfg.strength,
-        tile=cfg.tile,
-        device=device_named(cfg.device),
-    )
+    # A method without weights works on whole pictures in bounded memory.
+    tile = cfg.tile if "method" not in cfg else None
+    ready = stylizer(painter(cfg), device=device_named(cfg.device), tile=tile, strength=cfg.strength)
     sheet = _sheet(cfg)
     todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
-    outcome = stylize_all(stylizer, todo, progress=True)
+    outcome = stylize_all(ready, todo, progress=True)
     log.info("%s", outcome.summary())
     if sheet and outcome.pairs:
         images.save(before_after(outcome.pairs), sheet)

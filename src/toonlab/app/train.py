@@ -43,11 +43,14 @@ def run(cfg: DictConfig) -> None:
     last = _prepare(folder, cfg)
 
     seed_everything(cfg.seed, verbose=False)
-    method: ToonMethod = make(cfg, "method")
+    method = make(cfg, "method")
+    if not isinstance(method, ToonMethod):
+        raise UsageError(f"{type(method).__name__} learns nothing: draw with src/stylize.py method=…")
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
+    _check_size(cfg, method)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
     trainer: Trainer = make(
@@ -88,8 +91,9 @@ def _absolute(cfg: DictConfig) -> DictConfig:
 
 
 def _check(cfg: DictConfig) -> None:
-    if cfg.iterations < 1:
-        raise UsageError(f"iterations={cfg.iterations}: train at least 1")
+    for key in ("iterations", "log_every", "eval_every", "save_every"):
+        if not isinstance(cfg[key], int) or cfg[key] < 1:
+            raise UsageError(f"{key}={cfg[key]}: a whole number of iterations, 1 or more")
     asks_for_folders = [key for key in ("photos", "cartoons") if cfg[key] is not None]
     if asks_for_folders and not hasattr(cfg.data, "photos"):
         raise UsageError(f"{asks_for_folders[0]}=… is not used by this data set; add data=unpaired")
@@ -97,7 +101,9 @@ def _check(cfg: DictConfig) -> None:
     accelerator = cfg.trainer.get("accelerator", "auto")
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UsageError("trainer=gpu: torch sees no GPU on this machine; use trainer=cpu")
+        raise UsageError(
+            f"trainer.accelerator={accelerator}: torch sees no GPU on this machine; use trainer=cpu"
+        )
     if on_cpu and "16" in precision and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise UsageError(
             f"trainer.precision={precision}: this CPU has no 16-bit arithmetic and would be some 100 times "
@@ -105,6 +111,15 @@ def _check(cfg: DictConfig) -> None:
         )
     if on_cpu and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")
+
+
+def _check_size(cfg: DictConfig, method: ToonMethod) -> None:
+    multiple = getattr(method.generator, "multiple", 1)
+    if (size := cfg.data.get("size")) and size % multiple:
+        near = max(1, round(size / multiple)) * multiple
+        raise UsageError(
+            f"data.size={size}: this generator takes multiples of {multiple}, {near} for instance"
+        )
 
 
 def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
@@ -120,6 +135,8 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
+        if _is_first_process():
+            config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last
     if _is_first_process():
         if config.exists():

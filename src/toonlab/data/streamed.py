@@ -63,6 +63,13 @@ class StreamedData(LightningDataModule):
                     f"the method wants the view '{name}', but data.derived offers {known}"
                     f"{did_you_mean(name, offered)}; add data.derived.{name} or take another data config"
                 )
+        for name, count in {
+            "size": size,
+            "batch_size": batch_size,
+            "eval_batch_size": eval_batch_size,
+        }.items():
+            if count < 1:
+                raise UsageError(f"data.{name}={count}: use 1 or more")
         low, high = zoom
         if not 1 <= low <= high:
             raise UsageError(f"data.zoom=[{low},{high}] must rise from 1 or more: 1 is the whole short side")

@@ -233,6 +233,7 @@ class ToonMethod(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning's loop counters would replay or skip batches; ours is the iteration.
         checkpoint.pop("loops", None)
+        checkpoint["global_step"] = self.iteration
         checkpoint["toonlab"] = {
             "format": CHECKPOINT_FORMAT,
             "iteration": self.iteration,

@@ -172,7 +172,9 @@ def _photos(folder: Path, output: Path) -> tuple[list[Path], int]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if (
+            path.is_file() or (path.is_symlink() and not path.is_dir())
+        )  # a dangling link is a failure to report
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not (earlier and path.resolve().is_relative_to(earlier))
     ]

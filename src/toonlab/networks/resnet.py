@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from toonlab.errors import check_choice
 from toonlab.networks.layers import Residual, conv, initialise, instance_norm, upsample
 
 
@@ -22,6 +23,7 @@ class ResnetGenerator(nn.Module):
         self, *, width: int = 64, blocks: int = 8, upsampling: Literal["resize", "deconv"] = "resize"
     ) -> None:
         super().__init__()
+        check_choice("upsampling", upsampling, ["resize", "deconv"])
         middle = 4 * width
         self.encoder = nn.Sequential(
             conv(3, width, 7),

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from toonlab.errors import check_choice
 from toonlab.networks.layers import Residual, conv, initialise, leaky, upsample
 
 
@@ -30,6 +31,7 @@ class UNet(nn.Module):
         self, *, width: int = 32, blocks: int = 4, full_skip: Literal["add", "concatenate"] = "add"
     ) -> None:
         super().__init__()
+        check_choice("full_skip", full_skip, ["add", "concatenate"])
         self.full_skip = full_skip
         self.stem = nn.Sequential(conv(3, width, 7), leaky())
         self.to_half = nn.Sequential(conv(width, width, 3, 2), leaky(), conv(width, 2 * width, 3), leaky())
