@@ -106,8 +106,8 @@ def _check(cfg: DictConfig) -> None:
         )
     if on_cpu and "16" in precision and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise UsageError(
-            f"trainer.precision={precision}: this CPU has no 16-bit arithmetic and would be some 100 times "
-            "slower; use trainer.precision=32-true"
+            f"trainer.precision={precision}: this CPU has no 16-bit arithmetic and would be about 280 times "
+            "slower (a 3x3 convolution of 64 channels); use trainer.precision=32-true"
         )
     if on_cpu and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")

@@ -10,7 +10,7 @@ from toonlab.data.folders import report, scan, split
 from toonlab.data.stream import Files
 from toonlab.data.streamed import Parts, StreamedData
 from toonlab.data.synthetic import ColourBlocks
-from toonlab.errors import UsageError, did_you_mean
+from toonlab.errors import UsageError, check_choice
 
 
 class UnpairedData(StreamedData):
@@ -46,8 +46,7 @@ class UnpairedData(StreamedData):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if split not in ("fractions", "all"):
-            raise UsageError(f"data.split={split} is unknown{did_you_mean(split, ['fractions', 'all'])}")
+        check_choice("data.split", split, ["fractions", "all"])
         if min(val_fraction, test_fraction) <= 0 or val_fraction + test_fraction >= 1:
             raise UsageError(
                 f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} "
