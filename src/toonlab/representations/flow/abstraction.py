@@ -21,6 +21,9 @@ from toonlab.representations.flow.tones import Tones
 
 log = logging.getLogger(__name__)
 
+VERSION = 1
+"""Raise it when the same parameters draw another picture than before."""
+
 SHOWS = ("cartoon", "lines", "field", "bilateral", "tones")
 
 
@@ -68,6 +71,11 @@ class FlowAbstraction(nn.Module):
         self.black, self.threads = black, threads or torch.get_num_threads()
         if not compiled.AVAILABLE:
             log.warning("numba is missing: a picture takes minutes instead of a second; pip install numba")
+
+    def extra_repr(self) -> str:
+        """All that decides what is drawn; `Teacher` tells its pictures apart by it."""
+        parts = (self.field, self.lines, self.colours, self.tones)
+        return f"{parts}, {self.line_strength}, {self.show!r}, {self.reference_side}, {self.black}, {VERSION}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `(B, 3, H, W)` or grey `(B, 1, H, W)` in [black, 1] to the same shape.

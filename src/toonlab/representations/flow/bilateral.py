@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,7 @@ _LIKENESS_CUT = 1e-3  # range weights below it count as none
 _LEVELS = 4096  # entries of the range table
 
 
+@dataclass(frozen=True, kw_only=True)
 class FlowBilateral:
     """FBL: alternately across the flow (C_g) and along it (C_e), N times.
 
@@ -30,27 +32,24 @@ class FlowBilateral:
         ValueError: a σ or r that is not positive, or a negative N.
     """
 
-    def __init__(
-        self,
-        *,
-        sigma_g: float = 2.0,
-        range_g: float = 10.0,
-        sigma_e: float = 2.0,
-        range_e: float = 50.0,
-        iterations: int = 4,
-    ) -> None:
-        if iterations < 0 or range_g <= 0 or range_e <= 0:
-            raise ValueError(f"iterations={iterations}, range_g={range_g}, range_e={range_e}: too small")
-        self.passes = (
-            (False, gaussian(sigma_g), *_likeness(range_g)),
-            (True, gaussian(sigma_e), *_likeness(range_e)),
-        )
-        self.iterations = iterations
+    sigma_g: float = 2.0
+    range_g: float = 10.0
+    sigma_e: float = 2.0
+    range_e: float = 50.0
+    iterations: int = 4
+
+    def __post_init__(self) -> None:
+        if self.iterations < 0 or min(self.sigma_g, self.range_g, self.sigma_e, self.range_e) <= 0:
+            raise ValueError(f"{self}: iterations from 0, the others above 0")
 
     def __call__(self, rgb: Array, tangents: Array, *, scale: float = 1.0, threads: int = 1) -> Array:
         """Return the smoothed `(H, W, 3)`, 0..255; see `FlowLines` for the arguments."""
+        passes = (
+            (False, gaussian(self.sigma_g), *_likeness(self.range_g)),
+            (True, gaussian(self.sigma_e), *_likeness(self.range_e)),
+        )
         for _ in range(self.iterations):
-            for follow, weights, likeness, per_level in self.passes:
+            for follow, weights, likeness, per_level in passes:
                 arguments = rgb, tangents, weights, likeness, per_level, follow, scale
                 rgb = filled(bilateral, *arguments, like=rgb, threads=threads)
         return rgb

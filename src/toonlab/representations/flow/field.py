@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -15,6 +16,7 @@ _RANK = 3  # of the tanh weight's factors: largest error of a weight 2e-4 at sha
 _LEVELS = 256  # of magnitude, where the tanh weight is factored; linear in between
 
 
+@dataclass(frozen=True, kw_only=True)
 class EdgeTangentFlow:
     """Turns the gradient by 90 degrees and smooths it along edges, the strong ones prevailing.
 
@@ -39,22 +41,18 @@ class EdgeTangentFlow:
         ValueError: an unknown weight or method, or a negative number.
     """
 
-    def __init__(
-        self,
-        *,
-        radius: int = 5,
-        iterations: int = 3,
-        weight: str = "linear",
-        sharpness: float = 1.0,
-        blur: float = 1.5,
-        method: str = "separable",
-    ) -> None:
-        check_choice("weight", weight, ["linear", "tanh"])
-        check_choice("method", method, ["separable", "full"])
-        if radius < 1 or iterations < 0 or blur <= 0:
-            raise ValueError(f"radius={radius}, iterations={iterations}, blur={blur}: too small")
-        self.radius, self.iterations, self.weight, self.sharpness = radius, iterations, weight, sharpness
-        self.blur, self.method = blur, method
+    radius: int = 5
+    iterations: int = 3
+    weight: str = "linear"
+    sharpness: float = 1.0
+    blur: float = 1.5
+    method: str = "separable"
+
+    def __post_init__(self) -> None:
+        check_choice("weight", self.weight, ["linear", "tanh"])
+        check_choice("method", self.method, ["separable", "full"])
+        if self.radius < 1 or self.iterations < 0 or self.blur <= 0:
+            raise ValueError(f"{self}: radius from 1, iterations from 0, blur above 0")
 
     def __call__(self, grey: Array, scale: float = 1.0) -> Array:
         """Return unit tangents `(H, W, 2)` as (x, y), zero where the picture is flat.

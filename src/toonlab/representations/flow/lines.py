@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,7 @@ from toonlab.representations.flow.kernels import Array, across_flow, along_flow
 from toonlab.representations.flow.walks import filled, gaussian
 
 
+@dataclass(frozen=True, kw_only=True)
 class FlowLines:
     """FDoG: where the response H along the flow is negative and 1 + tanh(H) < τ, there is a line.
 
@@ -27,22 +30,18 @@ class FlowLines:
         ValueError: a parameter out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        sigma_c: float = 1.0,
-        sigma_m: float = 3.0,
-        rho: float = 0.99,
-        tau: float = 0.5,
-        passes: int = 1,
-        anti_alias: bool = True,
-    ) -> None:
-        if passes < 1 or not 0 < tau <= 1 or not 0 <= rho <= 1:
-            raise ValueError(
-                f"passes={passes}, tau={tau}, rho={rho}: need passes >= 1, 0 < tau <= 1, 0 <= rho <= 1"
-            )
-        self.centre, self.surround, self.along = gaussian(sigma_c), gaussian(1.6 * sigma_c), gaussian(sigma_m)
-        self.rho, self.tau, self.passes, self.anti_alias = rho, tau, passes, anti_alias
+    sigma_c: float = 1.0
+    sigma_m: float = 3.0
+    rho: float = 0.99
+    tau: float = 0.5
+    passes: int = 1
+    anti_alias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.passes < 1 or min(self.sigma_c, self.sigma_m) <= 0:
+            raise ValueError(f"{self}: passes from 1, both sigmas above 0")
+        if not 0 < self.tau <= 1 or not 0 <= self.rho <= 1:
+            raise ValueError(f"{self}: 0 < tau <= 1 and 0 <= rho <= 1")
 
     def __call__(self, grey: Array, tangents: Array, *, scale: float = 1.0, threads: int = 1) -> Array:
         """Return `(H, W)` in [0, 1]: 0 is a line, 1 is paper.
@@ -67,8 +66,8 @@ class FlowLines:
         """Return H, `(H, W)`, in grey levels; negative on lines."""
         across = filled(
             across_flow,
-            *(grey, tangents, self.centre, self.surround, self.rho, scale),
+            *(grey, tangents, gaussian(self.sigma_c), gaussian(1.6 * self.sigma_c), self.rho, scale),
             like=grey,
             threads=threads,
         )
-        return filled(along_flow, across, tangents, self.along, scale, like=grey, threads=threads)
+        return filled(along_flow, across, tangents, gaussian(self.sigma_m), scale, like=grey, threads=threads)

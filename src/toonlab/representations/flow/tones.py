@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from toonlab.representations.flow.kernels import Array
 
 
+@dataclass(frozen=True, kw_only=True)
 class Tones:
     """Pulls Lab's L towards the centres of equal bins: Q = q + (Δ/2) · tanh(φ_q (L - q) / (Δ/2)).
 
@@ -20,10 +23,13 @@ class Tones:
         ValueError: a negative number.
     """
 
-    def __init__(self, *, bins: int = 8, sharpness: float = 3.0, saturation: float = 1.0) -> None:
-        if bins < 0 or sharpness <= 0 or saturation < 0:
-            raise ValueError(f"bins={bins}, sharpness={sharpness}, saturation={saturation}: too small")
-        self.bins, self.sharpness, self.saturation = bins, sharpness, saturation
+    bins: int = 8
+    sharpness: float = 3.0
+    saturation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.bins < 0 or self.sharpness <= 0 or self.saturation < 0:
+            raise ValueError(f"{self}: sharpness above 0, the others from 0")
 
     def __call__(self, rgb: Array) -> Array:
         """Map `(H, W, 3)` RGB, 0..255, to the same."""
