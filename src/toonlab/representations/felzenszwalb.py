@@ -132,10 +132,13 @@ def _costs(values: Array) -> tuple[Array, Array]:
 
 @compiled
 def _root(parents: Array, node: int) -> int:
-    while parents[node] != node:
-        parents[node] = parents[parents[node]]
-        node = parents[node]
-    return node
+    """The region's representative; every pixel passed on the way is hung on it."""
+    root = parents[node]
+    while parents[root] != root:
+        root = parents[root]
+    while parents[node] != root:
+        parents[node], node = root, parents[node]
+    return root
 
 
 @compiled
