@@ -53,8 +53,7 @@ def colour_regions(
     colours = _colours(np.ascontiguousarray(picture).reshape(-1, 3), flat, int(flat.max()) + 1, *bounds)
     if power != 1:
         colours = 255 * (colours / 255) ** power
-    painted: Array = colours.astype(np.float32)[labels]
-    return painted
+    return colours.astype(np.float32).take(flat, axis=0).reshape(picture.shape)
 
 
 def check_colouring(kind: str, low: float, high: float, power: float) -> None:

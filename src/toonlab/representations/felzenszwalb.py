@@ -30,15 +30,17 @@ def felzenszwalb(picture: Array, scale: float = 5.0, sigma: float = 0.8, min_siz
         ValueError: another shape or type, no pixels, values outside [0, 1] or not finite, negative numbers.
     """
     _check(picture, scale, sigma, min_size)
+    labels: Array
     if not AVAILABLE:
-        labels: Array = skimage_felzenszwalb(picture, scale=scale, sigma=sigma, min_size=min_size)
+        labels = skimage_felzenszwalb(picture, scale=scale, sigma=sigma, min_size=min_size)
         return labels.astype(np.int32)
     values = picture * (1 / 255) if picture.dtype == np.uint8 else picture.astype(np.float64)
     costs, edges = _costs(_smooth(values, _gaussian(sigma)))
     # numpy's default sort is not stable: only itself puts equal costs in scikit-image's order.
     order = np.argsort(costs)
-    segmented: Array = _join(costs, edges, order, picture.shape[0], picture.shape[1], scale / 255, min_size)
-    return segmented
+    height, width, _ = picture.shape
+    labels = _join(costs.take(order), edges.take(order), height, width, scale / 255, min_size)
+    return labels
 
 
 def _check(picture: Array, scale: float, sigma: float, min_size: int) -> None:
@@ -131,57 +133,53 @@ def _costs(values: Array) -> tuple[Array, Array]:
 
 
 @compiled
-def _root(parents: Array, node: int) -> int:
-    """The region's representative; every pixel passed on the way is hung on it."""
-    root = parents[node]
-    while parents[root] != root:
-        root = parents[root]
-    while parents[node] != root:
-        parents[node], node = root, parents[node]
-    return root
+def _join(costs: Array, edges: Array, height: int, width: int, scale: float, min_size: int) -> Array:
+    """Join along edges of rising cost, then small regions, and number what remains in reading order.
 
-
-@compiled
-def _join(
-    costs: Array, edges: Array, order: Array, height: int, width: int, scale: float, min_size: int
-) -> Array:
-    """Join along edges of rising cost, then small regions, and number what remains in reading order."""
+    Every pixel bears its region's number, and a joined region's pixels are renumbered, the smaller one's:
+    looking up is one read, where a tree's root takes loops that the processor cannot foresee. `edges` is
+    overwritten.
+    """
     pixels = height * width
-    parents, sizes = np.arange(pixels).astype(np.int32), np.ones(pixels, np.int32)
+    regions, sizes = np.arange(pixels).astype(np.int32), np.ones(pixels, np.int32)
+    rings = regions.copy()  # each region's pixels: from one to the next, and from the last to the first
     # How dear an edge may be to join a region; scikit-image rounds it to 32 bits and so do we.
     limits = np.full(pixels, scale).astype(np.float32)
     steps = np.array([1, width, width + 1, 1 - width])
-    kept, count = np.empty(len(order), np.int32), 0
-    for e in order:
-        code = edges[e]
-        first = code >> 2
-        a, b = _root(parents, first), _root(parents, first + steps[code & 3])
+    kept = 0
+    for e in range(len(edges)):
+        first = edges[e] >> 2
+        a, b = regions[first], regions[first + steps[edges[e] & 3]]
         if a == b:
             continue
-        if costs[e] < limits[a] and costs[e] < limits[b]:
-            if sizes[a] < sizes[b]:
-                a, b = b, a
-            parents[b] = a
-            sizes[a] += sizes[b]
-            limits[a] = np.float32(costs[e] + scale / sizes[a])
+        if costs[e] < min(limits[a], limits[b]):
+            joined = _absorb(a, b, regions, sizes, rings)
+            limits[joined] = costs[e] + scale / sizes[joined]
         else:
-            kept[count] = code  # edges inside a region stay inside: the second pass leaves them out
-            count += 1
-    for code in kept[:count]:
-        first = code >> 2
-        a, b = _root(parents, first), _root(parents, first + steps[code & 3])
-        if a != b and (sizes[a] < min_size or sizes[b] < min_size):
-            if sizes[a] < sizes[b]:
-                a, b = b, a
-            parents[b] = a
-            sizes[a] += sizes[b]
+            edges[kept] = edges[e]  # edges inside a region stay inside: the second pass leaves them out
+            kept += 1
+    for edge in edges[:kept]:
+        first = edge >> 2
+        a, b = regions[first], regions[first + steps[edge & 3]]
+        if a != b and min(sizes[a], sizes[b]) < min_size:
+            _absorb(a, b, regions, sizes, rings)
     names, found = np.full(pixels, -1, np.int32), 0
-    labels = np.empty((height, width), np.int32)
-    for y in range(height):
-        for x in range(width):
-            root = _root(parents, y * width + x)
-            if names[root] < 0:
-                names[root] = found
-                found += 1
-            labels[y, x] = names[root]
-    return labels
+    for i in range(pixels):
+        if names[regions[i]] < 0:
+            names[regions[i]] = found
+            found += 1
+    return names[regions].reshape(height, width)
+
+
+@compiled
+def _absorb(a: int, b: int, regions: Array, sizes: Array, rings: Array) -> int:
+    """Give the smaller region's pixels to the larger; return its number."""
+    if sizes[a] < sizes[b]:
+        a, b = b, a
+    pixel = b
+    while regions[pixel] != a:
+        regions[pixel] = a
+        pixel = rings[pixel]
+    rings[a], rings[b] = rings[b], rings[a]  # two rings cut open and closed as one
+    sizes[a] += sizes[b]
+    return a

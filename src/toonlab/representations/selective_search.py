@@ -75,8 +75,7 @@ def patterns(lab: Array) -> Array:
     around = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
     for bit, (y, x) in enumerate(around):
         codes |= (padded[y : y + height, x : x + width] >= lab).view(np.uint8) << np.uint8(bit)
-    uniform: Array = _UNIFORM[codes]
-    return uniform
+    return _UNIFORM.take(codes)
 
 
 def _uniform() -> Array:
@@ -133,7 +132,8 @@ def _similarity(histograms: Array, boxes: Array, a: int, b: int, area: int) -> f
     colour, texture = shared[: 3 * COLOUR_BINS].sum(), shared[3 * COLOUR_BINS :].sum()
     box = (max(p[2], q[2]) - min(p[0], q[0])) * (max(p[3], q[3]) - min(p[1], q[1]))
     # size + fill = 2 - |box around both| / |image|: the sizes cancel.
-    return (colour + texture) / (3 * m * n) + (2 * area - box) / area
+    total: float = (colour + texture) / (3 * m * n) + (2 * area - box) / area
+    return total
 
 
 @compiled
@@ -164,9 +164,9 @@ def _merge(histograms: Array, boxes: Array, pairs: Array, area: int, regions: in
         kept = 0
         for i in range(alive):
             p, q = pairs[i, 0], pairs[i, 1]
-            if p == a or p == b or q == a or q == b:
-                other = p + q - (a if p == a or q == a else b)
-                if other == b or seen[other] == step:  # the merged pair itself, and a neighbour of both
+            if p in (a, b) or q in (a, b):
+                other = q if p in (a, b) else p
+                if other in (a, b) or seen[other] == step:  # the pair itself, and a neighbour of both
                     continue
                 seen[other] = step
                 p, q = min(a, other), max(a, other)
