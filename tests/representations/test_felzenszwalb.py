@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage import color, data, segmentation
@@ -85,6 +85,9 @@ def picture_of(kind: str, height: int, width: int, seed: int) -> np.ndarray:
 KINDS = st.sampled_from(["noise", "constant", "line", "blocks"])
 
 
+@example("noise", 257, 389, 0, WHITE_BOX)
+@example("blocks", 257, 389, 0, SETTINGS[2])
+@example("noise", 1, 1, 0, WHITE_BOX)
 @settings(max_examples=40, deadline=None)
 @given(KINDS, st.integers(1, 257), st.integers(1, 389), st.integers(0, 99), st.sampled_from(SETTINGS))
 def test_any_size_and_kind_of_picture(kind: str, height: int, width: int, seed: int, options: dict) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage import color, data
 
@@ -193,6 +193,8 @@ def test_patterns_and_neighbours_are_their_definitions(height: int, width: int, 
     assert [tuple(pair) for pair in neighbours(labels, 256).tolist()] == sorted(touching(labels))
 
 
+@example(height=257, width=389, wanted=30, kind="noise", seed=0)
+@example(height=1, width=1, wanted=1, kind="noise", seed=0)
 @settings(max_examples=25, deadline=None)
 @given(
     height=st.integers(1, 257),
