@@ -18,7 +18,7 @@ from skimage import color, data
 from toonlab.representations import selective_search
 from toonlab.representations.colouring import colour_regions
 from toonlab.representations.felzenszwalb import felzenszwalb
-from toonlab.representations.selective_search import merge_regions, neighbours, patterns
+from toonlab.representations.selective_search import UNIFORM, merge_regions, neighbours, patterns
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -188,7 +188,7 @@ def test_lab_is_that_of_an_rgb_picture() -> None:
 def test_patterns_and_neighbours_are_their_definitions(height: int, width: int, seed: int, top: int) -> None:
     image = np.random.default_rng(seed).integers(0, top, (height, width, 3)).astype(np.uint8)
     expected = np.stack([slow_patterns(image[..., c]) for c in range(3)], axis=-1)
-    assert np.array_equal(patterns(image), expected)
+    assert np.array_equal(UNIFORM[patterns(image)], expected)
     labels = image[..., 0].astype(np.int32)
     assert [tuple(pair) for pair in neighbours(labels, 256).tolist()] == sorted(touching(labels))
 
@@ -224,7 +224,7 @@ def test_without_the_compiler_merges_are_the_same(monkeypatch: pytest.MonkeyPatc
     picture = np.ascontiguousarray(data.chelsea()[100:180, 150:250])
     labels = felzenszwalb(picture, min_size=20)
     compiled = merge_regions(picture, labels, 15)
-    for name in ("_describe", "_similarity", "_merge", "_rename"):
+    for name in ("_borders", "_describe", "_similarity", "_merge", "_rename"):
         function = getattr(selective_search, name)
         monkeypatch.setattr(selective_search, name, getattr(function, "py_func", function))
     assert np.array_equal(merge_regions(picture, labels, 15), compiled)

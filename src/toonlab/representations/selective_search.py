@@ -64,27 +64,29 @@ def _check(picture: Array, labels: Array, regions: int) -> None:
 
 
 def patterns(lab: Array) -> Array:
-    """Local binary patterns `(H, W, 3)` of every channel: 0 to 8, and 9 for all that are not uniform.
+    """Local binary patterns `(H, W, 3)` of every channel: a bit for each neighbour that is no darker.
 
     Ojala et al. 2002 with 8 neighbours; those of the 3x3 window, not interpolated on the circle, whose
     rounding errors would find texture in flat colour. Beyond the border the edge pixels are repeated.
     """
     height, width, _ = lab.shape
     padded = np.pad(lab, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    codes = np.zeros_like(lab)
-    around = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
-    for bit, (y, x) in enumerate(around):
-        codes |= (padded[y : y + height, x : x + width] >= lab).view(np.uint8) << np.uint8(bit)
-    return _UNIFORM.take(codes)
+    codes, bits = np.zeros(lab.shape, np.uint8), np.empty(lab.shape, bool)
+    for y, x in ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0)):  # once around
+        np.greater_equal(padded[y : y + height, x : x + width], lab, out=bits)
+        codes += codes
+        codes |= bits.view(np.uint8)
+    return codes
 
 
 def _uniform() -> Array:
+    """Classes of the 256 codes: the number of bits, or 9 for more than two changes on the way round."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     return np.where(changes <= 2, bits.sum(axis=1), 9).astype(np.uint8)
 
 
-_UNIFORM = _uniform()
+UNIFORM = _uniform()
 
 
 @compiled
@@ -104,7 +106,7 @@ def _describe(lab: Array, codes: Array, labels: Array, count: int) -> tuple[Arra
             for c in range(3):
                 # 25 bins over 0..255; a plain int, because 8 bits would overflow without numba.
                 histograms[region, c * COLOUR_BINS + int(lab[y, x, c]) * COLOUR_BINS // 256] += 1
-                histograms[region, 3 * COLOUR_BINS + c * TEXTURE_BINS + codes[y, x, c]] += 1
+                histograms[region, 3 * COLOUR_BINS + c * TEXTURE_BINS + UNIFORM[codes[y, x, c]]] += 1
             box = boxes[region]
             box[0], box[1] = min(box[0], y), min(box[1], x)
             box[2], box[3] = max(box[2], y + 1), max(box[3], x + 1)
@@ -114,13 +116,26 @@ def _describe(lab: Array, codes: Array, labels: Array, count: int) -> tuple[Arra
 
 def neighbours(labels: Array, count: int) -> Array:
     """Every pair of regions that share a pixel's side once, `(n, 2)` int64, the lower label first, sorted."""
-    sides = ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:]))
-    keys = []
-    for one, other in sides:
-        borders = one != other
-        a, b = one[borders].astype(np.int64), other[borders]
-        keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-    return np.stack(np.divmod(np.unique(np.concatenate(keys)), count), axis=1)
+    return np.stack(np.divmod(np.unique(_borders(labels, count)), count), axis=1)
+
+
+@compiled
+def _borders(labels: Array, count: int) -> Array:
+    """Pairs as numbers, `lower · count + higher`; along a border many times, but not twice running."""
+    height, width = labels.shape
+    keys, found = np.empty(2 * labels.size, np.int64), 0
+    for down in range(2):
+        for y in range(height - down):
+            last = -1
+            for x in range(width - 1 + down):
+                a, b = labels[y, x], labels[y + down, x + 1 - down]
+                if a != b:
+                    key = int(min(a, b)) * count + max(a, b)
+                    if key != last:
+                        keys[found] = key
+                        found += 1
+                    last = key
+    return keys[:found].copy()
 
 
 @compiled
