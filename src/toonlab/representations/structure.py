@@ -93,9 +93,9 @@ class Superpixels(Structure):
     """
 
     def __init__(
-        self, *, segments: int = 200, compactness: float = 10.0, sigma: float = 1.0, **painting: Any
+        self, *, segments: int = 200, compactness: float = 10.0, sigma: float = 1.0, **common: Any
     ) -> None:
-        super().__init__(**painting)
+        super().__init__(**common)
         if segments < 1 or compactness <= 0 or sigma < 0:
             raise ValueError(
                 f"Superpixels needs segments >= 1, compactness > 0 and sigma >= 0, "
@@ -136,9 +136,9 @@ class SelectiveSearch(Structure):
         sigma: float = 0.8,
         min_size: int = 100,
         colouring: str = "adaptive",
-        **painting: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(colouring=colouring, **painting)
+        super().__init__(colouring=colouring, **common)
         if regions < 1 or scale < 0 or sigma < 0 or min_size < 0:
             raise ValueError(
                 f"SelectiveSearch needs regions >= 1 and scale, sigma, min_size >= 0, "
