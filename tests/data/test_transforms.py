@@ -8,7 +8,11 @@ from PIL import Image
 
 from toonlab import images as im
 from toonlab import keyed
-from toonlab.data.transforms import centre_crop, random_crop
+from toonlab.data.transforms import centre_crop, random_cut
+
+
+def random_crop(picture, generator, *, size, zoom, flip):
+    return random_cut(picture, generator, size=size, zoom=zoom, flip=flip).of(picture, size)
 
 
 def ramp(width: int, height: int) -> Image.Image:
@@ -94,3 +98,19 @@ def test_centre_crop_is_central() -> None:
     assert crop[1, -1, 0] > 250
     picture = ramp(24, 24)
     assert torch.equal(centre_crop(picture, size=24), im.to_tensor(picture))
+
+
+@settings(deadline=None)
+@given(
+    width=st.integers(60, 300),
+    height=st.integers(60, 300),
+    factor=st.floats(0.4, 1.0),
+    key=st.integers(0, 99),
+)
+def test_the_same_cut_of_a_smaller_copy_shows_the_same_part(
+    width: int, height: int, factor: float, key: int
+) -> None:
+    picture = ramp(width, height)
+    copy = picture.resize((round(width * factor), round(height * factor)), Image.Resampling.BOX)
+    cut = random_cut(picture, keyed.generator(key), size=16, zoom=(1.0, 2.0), flip=0.5)
+    assert (cut.of(picture, 16) - cut.of(copy, 16)).abs().max() < 0.06

@@ -48,6 +48,8 @@ def main(*, config: str, task: str) -> None:
     try:
         if config == "train" and RESUMED not in os.environ:
             sys.argv = resumed_arguments(sys.argv)
+        elif config == "prepare":
+            sys.argv = with_first_word(sys.argv, "method")
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
@@ -62,6 +64,13 @@ def main(*, config: str, task: str) -> None:
             logging.getLogger(__name__).error("error: %s", line)
     if failures:
         sys.exit(2)
+
+
+def with_first_word(argv: list[str], group: str) -> list[str]:
+    """Read a bare first word as `group=word`: `prepare.py flow photos=DIR`."""
+    if len(argv) > 1 and argv[1].isidentifier():
+        return [argv[0], f"{group}={argv[1]}", *argv[2:]]
+    return argv
 
 
 def register_resolvers() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from toonlab.app.setup import make
 from toonlab.engine.checkpoint import Loaded, load_generator
@@ -23,15 +24,25 @@ def painter(cfg: DictConfig) -> Loaded:
     """
     if "method" not in cfg:
         return load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average)
+    if not OmegaConf.is_missing(cfg, "ckpt"):
+        raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
+    return Loaded(drawer(cfg), {}, {}, 0)
+
+
+def drawer(cfg: DictConfig) -> nn.Module:
+    """Build `cfg.method`, which needs no training.
+
+    Raises:
+        UsageError: it does.
+    """
     name = cfg.method._target_
     kind = get_object(name)
     if isinstance(kind, type) and issubclass(kind, ToonMethod):
         raise UsageError(
-            f"{kind.__name__} has to be trained before it paints: give ckpt=RUN_DIR instead of method=…"
+            f"{kind.__name__} has to be trained before it paints: give ckpt=RUN_DIR instead, or method=flow"
         )
-    if not OmegaConf.is_missing(cfg, "ckpt"):
-        raise UsageError(f"{kind.__name__} paints without a checkpoint: give method=… or ckpt=…, not both")
-    return Loaded(make(cfg, "method"), {}, {}, 0)
+    drawing: nn.Module = make(cfg, "method")
+    return drawing
 
 
 def stylizer(loaded: Loaded, *, device: torch.device, tile: int | None, strength: float = 1.0) -> Stylizer:

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset, Sampler
 
 from toonlab import images as im
 from toonlab import keyed
-from toonlab.data.transforms import centre_crop, random_crop
+from toonlab.data.transforms import centre_crop, random_cut
 from toonlab.errors import UsageError
 
 Derive = Callable[[Tensor], Tensor]
@@ -35,6 +35,10 @@ class Source(Protocol):
     def picture(self, index: int) -> Image.Image:
         """Return opaque RGB of any size."""
         ...
+
+
+Twin = Callable[[Source, int], Image.Image]
+"""Another picture of what a source shows, in the same proportions and at any scale."""
 
 
 class Files:
@@ -90,10 +94,11 @@ class UnpairedDraws(Dataset[dict[str, Tensor]]):
         photos: of them, `n` draws make an epoch.
         cartoons: likewise.
         size: pixels.
-        zoom: see `random_crop`.
+        zoom: see `random_cut`.
         flip: probability of a mirror image.
         seed: of the order and of the crops.
         derived: further views by name, each a function of the finished cartoon crop.
+        twins: further views by name, each of a second picture of the photo (a drawing), in the same cut.
     """
 
     def __init__(
@@ -106,23 +111,28 @@ class UnpairedDraws(Dataset[dict[str, Tensor]]):
         flip: float,
         seed: int,
         derived: Mapping[str, Derive],
+        twins: Mapping[str, Twin],
     ) -> None:
         self.sources = {"photo": photos, "cartoon": cartoons}
         self.size, self.zoom, self.flip, self.seed, self.derived = size, zoom, flip, seed, dict(derived)
+        self.twins = dict(twins)
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
-        views = {domain: self._crop(domain, draw) for domain in self.sources}
+        views = self._views("photo", draw, self.twins) | self._views("cartoon", draw, {})
         return views | {name: derive(views["cartoon"]) for name, derive in self.derived.items()}
 
-    def _crop(self, domain: str, draw: int) -> Tensor:
+    def _views(self, domain: str, draw: int, twins: Mapping[str, Twin]) -> dict[str, Tensor]:
         source = self.sources[domain]
         epoch, place = divmod(draw, len(source))
         if self._orders.get(domain, (-1, []))[0] != epoch:
             self._orders[domain] = epoch, keyed.permutation(len(source), self.seed, domain, epoch)
-        picture = source.picture(self._orders[domain][1][place])
+        index = self._orders[domain][1][place]
+        picture = source.picture(index)
         generator = keyed.generator(self.seed, f"{domain}-crop", draw)
-        return random_crop(picture, generator, size=self.size, zoom=self.zoom, flip=self.flip)
+        cut = random_cut(picture, generator, size=self.size, zoom=self.zoom, flip=self.flip)
+        views = {domain: cut.of(picture, self.size)}
+        return views | {name: cut.of(twin(source, index), self.size) for name, twin in twins.items()}
 
 
 class Gallery(Dataset[dict[str, Tensor]]):

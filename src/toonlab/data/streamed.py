@@ -11,10 +11,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from toonlab.data.stream import Derive, Gallery, Source, Stream, UnpairedDraws, init_worker
+from toonlab.data.stream import Derive, Gallery, Source, Stream, Twin, UnpairedDraws, init_worker
+from toonlab.data.teacher import Teacher, check_all
 from toonlab.errors import UsageError, did_you_mean
 
 Batches = DataLoader[dict[str, Tensor]]
+DRAWN = "drawn"
+"""The view of a photo as the teacher drew it."""
+
 Parts = Mapping[str, Source]
 """The sources of one domain: `train`, `val` and `test`."""
 
@@ -28,11 +32,12 @@ class StreamedData(LightningDataModule):
         eval_batch_size: images in a batch of the finite loaders.
         workers: processes for each loader; 0 loads in the training process.
         seed: of order and crops.
-        zoom: see `random_crop`.
+        zoom: see `random_cut`.
         flip: probability of a mirror image, in training.
         eval_images: most validation images of a domain, evenly spaced; None takes all. Test takes all.
         derived: views that can be made from a cartoon crop, by name.
-        extras: those of them that the method wants.
+        teacher: draws the photos, for the view `drawn`.
+        extras: the views besides photo and cartoon that the method wants.
         overfit: train on the first batch alone.
 
     Raises:
@@ -51,14 +56,16 @@ class StreamedData(LightningDataModule):
         flip: float,
         eval_images: int | None = None,
         derived: Mapping[str, Derive] | None = None,
+        teacher: Teacher | None = None,
         extras: Sequence[str] = (),
         overfit: bool = False,
     ) -> None:
         super().__init__()
         offered = dict(derived or {})
+        twins: dict[str, Twin] = {DRAWN: teacher.twin} if teacher else {}
         for name in extras:
-            if name not in offered:
-                known = ", ".join(sorted(offered)) or "none"
+            if name not in {**offered, **twins}:
+                known = ", ".join(sorted({**offered, **twins})) or "none"
                 raise UsageError(
                     f"the method wants the view '{name}', but data.derived offers {known}"
                     f"{did_you_mean(name, offered)}; add data.derived.{name} or take another data config"
@@ -80,12 +87,20 @@ class StreamedData(LightningDataModule):
             workers,
         )
         self.seed, self.zoom, self.flip, self.eval_images = seed, (low, high), flip, eval_images
-        self.derived, self.overfit = {name: offered[name] for name in extras}, overfit
+        self.derived = {name: offered[name] for name in extras if name in offered}
+        self.twins = {name: twins[name] for name in extras if name in twins}
+        self.teacher, self.overfit = teacher, overfit
         self._sources: dict[str, Parts] = {}
 
     def open(self) -> dict[str, Parts]:
         """Return the sources of `photo` and of `cartoon`; called once."""
         raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Draw the training photos if their drawings are wanted; one process a machine, before the others."""
+        paths = getattr(self._source("photo", "train"), "paths", None) if self.twins else None
+        if self.teacher and paths:
+            check_all(self.teacher.prepare(paths))
 
     def setup(self, stage: str | None = None) -> None:
         self._sources = self._sources or self.open()
@@ -100,6 +115,7 @@ class StreamedData(LightningDataModule):
             flip=self.flip,
             seed=self.seed,
             derived=self.derived,
+            twins=self.twins,
         )
         stream = Stream(
             first_batch=int(getattr(trainer.lightning_module, "batches_consumed", 0)) if trainer else 0,

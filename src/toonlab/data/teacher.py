@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from toonlab import images as im
+from toonlab.data.stream import Source
 from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,11 @@ class Teacher:
         if not place.is_file():
             im.save(self.of(im.on_white(im.decode(photo))), place, compress_level=1)
         return im.decode(place).rgb
+
+    def twin(self, source: Source, index: int) -> Image.Image:
+        """Return the drawing of a source's picture; of one that is no file, made anew each time."""
+        paths: list[Path] | None = getattr(source, "paths", None)
+        return self.of(source.picture(index)) if paths is None else self.drawn(paths[index])
 
     def of(self, picture: Image.Image) -> Image.Image:
         """Draw a picture that is no file, reduced to `short_side`."""

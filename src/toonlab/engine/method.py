@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -45,7 +45,7 @@ class ToonMethod(LightningModule):
         seed: of every draw that the losses make.
     """
 
-    extras: ClassVar[tuple[str, ...]] = ()
+    extras: tuple[str, ...] = ()
     """Views besides photo and cartoon that the method wants in its batches, e.g. `blurred`."""
 
     def __init__(

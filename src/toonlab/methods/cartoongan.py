@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,32 +11,49 @@ from torch.nn import functional as F
 
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.terms import Terms
+from toonlab.errors import check_choice
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.perceptual import feature_distance
 from toonlab.networks.frozen import Features
 from toonlab.representations.surface import Surface
+
+FLOW_TERMS = ("flow_pixel", "flow_content")
 
 
 class CartoonGAN(ToonMethod):
     """Adversarial loss that wants clear edges, and content from a frozen network.
 
     The discriminator sees cartoons as real, and both painted photos and edge-smoothed cartoons as fake
-    (eq. 3); the smoothed ones come from the same crop as their cartoon. Warm-up is content alone
-    (section 3.3), and `colour`, which is ours: the L1 distance of the output's surface from the photo's.
+    (eq. 3); the smoothed ones come from the same crop as their cartoon. `colour` is ours: the L1 distance of
+    the output's surface from the photo's.
+
+    Args:
+        init: what the warm-up teaches; a key of `init_weights`. `content` reproduces the photo (section 3.3);
+            `flow` draws it as flow-based abstraction does (`flow_pixel` L1, `flow_content`), and reads the
+            view `drawn` for it; `none` has no warm-up.
+        init_weights: the warm-up's weights for each `init`.
     """
 
-    extras = ("blurred",)
+    extras: tuple[str, ...] = ("blurred",)
 
     def __init__(
         self,
         *,
+        init: str,
+        init_weights: Mapping[str, Mapping[str, float]],
         discriminator: nn.Module,
         features: Features,
         adversarial: Adversarial,
         surface: Surface,
         **common: Any,
     ) -> None:
+        check_choice("method.init", init, init_weights)
+        common["warmup_weights"] = init_weights[init]
         super().__init__(**common)
+        if not init_weights[init]:
+            self.warmup_iterations = 0
+        if any(name in FLOW_TERMS and weight != 0 for name, weight in init_weights[init].items()):
+            self.extras = (*self.extras, "drawn")
         self.discriminator, self.features, self.adversarial = discriminator, features, adversarial
         self.surface = surface
 
@@ -50,6 +68,10 @@ class CartoonGAN(ToonMethod):
             "adversarial": lambda: self.adversarial.fool(self.discriminator(views["cartoon"])),
             "content": lambda: feature_distance(
                 self.features(views["cartoon"]), self._target(batch["photo"])
+            ),
+            "flow_pixel": lambda: F.l1_loss(views["cartoon"], batch["drawn"]),
+            "flow_content": lambda: feature_distance(
+                self.features(views["cartoon"]), self._target(batch["drawn"])
             ),
             "colour": lambda: F.l1_loss(self.surface(views["cartoon"]), self.surface(batch["photo"])),
         }

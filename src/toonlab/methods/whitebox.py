@@ -15,7 +15,7 @@ from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.perceptual import feature_distance
 from toonlab.losses.pixel import total_variation
 from toonlab.networks.frozen import Features
-from toonlab.representations.structure import Superpixels
+from toonlab.representations.structure import Structure
 from toonlab.representations.surface import Surface, guided_filter
 from toonlab.representations.texture import ColourShift
 
@@ -50,7 +50,7 @@ class WhiteBox(ToonMethod):
         d_texture: nn.Module,
         surface: Surface,
         texture: ColourShift,
-        structure: Superpixels,
+        structure: Structure,
         output_filter: OutputFilter,
         features: Features,
         adversarial: Adversarial,

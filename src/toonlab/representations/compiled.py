@@ -39,7 +39,7 @@ if AVAILABLE:
         said = False
 
         def on_start(self, event: Any) -> None:
-            ours = event.data["dispatcher"].py_func.__module__.startswith("toonlab.")
+            ours = (event.data["dispatcher"].py_func.__module__ or "").startswith("toonlab.")
             if ours and not _Notice.said:
                 _Notice.said = True
                 log.info("Compiling the image filters for this machine: some ten seconds, once.")

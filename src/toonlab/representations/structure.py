@@ -13,6 +13,7 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from toonlab import images as im
+from toonlab.errors import UsageError
 from toonlab.representations.colouring import check_colouring, colour_regions
 from toonlab.representations.felzenszwalb import felzenszwalb
 from toonlab.representations.selective_search import merge_regions
@@ -75,7 +76,10 @@ class Structure(ABC):
         if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
             raise ValueError(f"{type(self).__name__} needs images (B, 3, H, W), got {tuple(images.shape)}")
         if not torch.isfinite(images).all():
-            raise ValueError(f"{type(self).__name__} cannot segment images with NaN or infinite values")
+            raise UsageError(
+                f"{type(self).__name__} cannot segment images with NaN or infinite values; a generator that "
+                "paints them has diverged: lower method.optimizer.lr or set method.clip_norm=1"
+            )
         pictures = im.to_uint8(images.detach()).permute(0, 2, 3, 1).cpu().contiguous().numpy()
         # A pool for each call: threads start in microseconds, and none is left to fork or to pickle.
         with ThreadPoolExecutor(self.workers) as pool:
