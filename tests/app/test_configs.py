@@ -21,6 +21,7 @@ def options(group: str) -> list[str]:
 
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+LEARNING = [name for name in options("method") if not name.startswith("flow")]
 EVERY = [(group, option) for group in GROUPS for option in options(group)]
 
 
@@ -58,13 +59,22 @@ def test_every_option_says_in_its_first_line_what_it_is(group: str, option: str)
     assert len(first) > 20
 
 
-@pytest.mark.parametrize("config", ["eval", "stylize"])
-def test_the_other_commands_compose(composed, config: str) -> None:
-    needed = ["ckpt=x"] if config == "eval" else ["ckpt=x", "input=a", "output=b"]
+@pytest.mark.parametrize(
+    ("config", "needed"),
+    [("eval", ["ckpt=x"]), ("stylize", ["ckpt=x", "input=a", "output=b"]), ("prepare", ["photos=a"])],
+)
+def test_the_other_commands_compose(composed, config: str, needed: list[str]) -> None:
     OmegaConf.to_container(composed(*needed, config=config), resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("method", options("method"))
+@pytest.mark.parametrize("method", sorted(set(options("method")) - set(LEARNING)))
+def test_every_method_that_learns_nothing_draws(composed, method: str) -> None:
+    drawing = train.make(composed(f"method={method}", config="prepare"), "method")
+    photo = torch.rand(1, 3, 40, 33) * 2 - 1
+    assert drawing(photo).shape == photo.shape
+
+
+@pytest.mark.parametrize("method", LEARNING)
 def test_every_method_trains_saves_and_reloads(composed, tmp_path: Path, method: str) -> None:
     train.run(composed(f"method={method}", *SMALL, "iterations=2", "method.warmup_iterations=1"))
     assert (tmp_path / "samples" / "0000002.png").exists()
@@ -82,6 +92,12 @@ def test_every_experiment_builds_its_method(composed, experiment: str) -> None:
     data = train.make(cfg, "data", extras=list(method.extras))
     batch = next(iter(data.train_dataloader()))
     assert method.generator(batch["photo"]).shape == batch["photo"].shape
+
+
+@pytest.mark.parametrize("structure", options("structure"))
+def test_every_structure_trains(composed, tmp_path: Path, structure: str) -> None:
+    train.run(composed(f"structure={structure}", *SMALL, "iterations=2", "method.generator.width=4"))
+    assert "generator/structure" in (tmp_path / "metrics.jsonl").read_text()
 
 
 @pytest.mark.parametrize("debug", options("debug"))

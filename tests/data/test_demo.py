@@ -4,21 +4,41 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from toonlab import images as im
+from toonlab.app.cli import CONF, register_resolvers
 from toonlab.data import demo
-from toonlab.data.demo import Box, cartoonize, make_demo, regions, tiles
+from toonlab.data.demo import Box, make_demo, regions, tiles
 from toonlab.data.modules import DemoData
 from toonlab.errors import UsageError
+
+
+class Invert:
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return -images
+
+
+class Darken(Invert):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - 1) / 2
+
+
+DRAW = Invert()
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
-    make_demo(cache / "demo")
+    make_demo(cache / "demo", DRAW)
     return cache
 
 
@@ -70,44 +90,44 @@ def test_photos_are_pixels_of_the_photograph_and_cartoons_of_others(cache: Path)
 def test_written_once_and_again_for_another_version(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, calls, write = cache / "demo", list[Path](), demo._write
 
-    def spy(part: Path) -> None:
+    def spy(part: Path, draw: object) -> None:
         calls.append(part)
-        write(part)
+        write(part, draw)
 
     monkeypatch.setattr(demo, "_write", spy)
     before = {file: file.read_bytes() for file in root.rglob("*.png")}
-    make_demo(root)
+    make_demo(root, DRAW)
     assert calls == []
     (root / "VERSION").write_text("0")
     (root / "train" / "photos" / "old.png").touch()
-    make_demo(root)
+    make_demo(root, DRAW)
     assert len(calls) == 1
     assert {file: file.read_bytes() for file in root.rglob("*.png")} == before  # deterministic, old one gone
     assert [path.name for path in cache.iterdir()] == ["demo"]
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(part: Path) -> None:
+    def interrupted(part: Path, draw: object) -> None:
         part.mkdir()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(demo, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        make_demo(tmp_path / "demo")
+        make_demo(tmp_path / "demo", DRAW)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slower_process_accepts_the_faster_ones_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(part: Path) -> None:
+    def slow(part: Path, draw: object) -> None:
         part.mkdir()
         (tmp_path / "demo").mkdir()
-        (tmp_path / "demo" / "VERSION").write_text(demo.VERSION)
+        (tmp_path / "demo" / "VERSION").write_text(f"{demo.VERSION} {draw!r}")
         (tmp_path / "demo" / "theirs.png").touch()
 
     monkeypatch.setattr(demo, "_write", slow)
-    make_demo(tmp_path / "demo")
+    make_demo(tmp_path / "demo", DRAW)
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
     assert (tmp_path / "demo" / "theirs.png").exists()
 
@@ -116,7 +136,7 @@ def test_a_folder_of_the_users_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "holiday.png").touch()
     with pytest.raises(UsageError, match="is not a demo data set"):
-        make_demo(tmp_path / "demo")
+        make_demo(tmp_path / "demo", DRAW)
     assert (tmp_path / "demo" / "holiday.png").exists()
 
 
@@ -125,30 +145,44 @@ def test_a_missing_package_names_the_remedy() -> None:
         demo._find("skimage/data/absent.png")
 
 
-def test_cartoons_are_flatter_stronger_and_outlined() -> None:
-    photo = im.decode(demo._find("skimage/data/coffee.png")).rgb.crop((0, 0, 300, 300))
-    cartoon = cartoonize(photo)
+def test_cartoons_are_flatter_and_outlined(cache: Path) -> None:
+    """By the shipped drawing: `data=demo` takes its cartoons from flow-based abstraction."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        draw = instantiate(compose("eval", ["ckpt=x", "data=demo"]).data.draw)
+    photo = im.decode(demo._find("sklearn/datasets/images/flower.jpg")).rgb.crop((0, 0, 300, 300))
+    cartoon = im.to_picture(draw(im.to_tensor(photo)[None])[0])
     before, after = (np.asarray(p, dtype=float) for p in (photo, cartoon))
     steps = [np.abs(np.diff(a.mean(-1), axis=1)) for a in (before, after)]
-    assert np.median(steps[1]) < np.median(steps[0]) / 2  # flat areas
-    saturation = [np.mean(a.max(-1) - a.min(-1)) for a in (before, after)]
+    assert np.median(steps[1]) < np.median(steps[0])  # flat areas
+    colour = after.mean(-1) > 60  # not a line
+    saturation = [np.mean((a.max(-1) - a.min(-1))[colour]) for a in (before, after)]
     assert saturation[1] > 1.1 * saturation[0]
     edge = (slice(None), slice(1, None))
     strong = steps[0] > np.quantile(steps[0], 0.98)
     assert after.mean(-1)[edge][strong].mean() < before.mean(-1)[edge][strong].mean()  # dark lines at edges
 
 
-def test_quantised_lightness_is_monotone_and_nearly_continuous() -> None:
-    lightness = np.linspace(0, 100, 2001, dtype=np.float32)
-    steps = np.diff(demo._quantise(lightness, bins=7))
-    assert steps.min() > -1e-3
-    # At a border between bins tanh(3) leaves a jump of (1 - 0.99505) of a bin's width, 0.07.
-    assert steps.max() < 0.3
+def test_another_drawing_replaces_the_pictures(cache: Path, tmp_path: Path) -> None:
+    make_demo(tmp_path / "demo", draw=Darken())
+    assert (tmp_path / "demo" / "VERSION").read_text().endswith("Darken")
+    photo = sorted((tmp_path / "demo" / "val" / "photos").iterdir())[0]
+    assert photo.read_bytes() == (cache / "demo" / "val" / "photos" / photo.name).read_bytes()
+    cartoon = sorted((tmp_path / "demo" / "val" / "cartoons").iterdir())[0]
+    assert cartoon.read_bytes() != (cache / "demo" / "val" / "cartoons" / cartoon.name).read_bytes()
 
 
 def test_the_data_module_serves_it(cache: Path) -> None:
     data = DemoData(
-        cache_dir=cache, size=32, batch_size=2, eval_batch_size=16, workers=0, seed=0, zoom=(1, 2.5), flip=0.5
+        cache_dir=cache,
+        draw=DRAW,
+        size=32,
+        batch_size=2,
+        eval_batch_size=16,
+        workers=0,
+        seed=0,
+        zoom=(1, 2.5),
+        flip=0.5,
     )
     batch = next(iter(data.train_dataloader()))
     assert batch["photo"].shape == batch["cartoon"].shape == (2, 3, 32, 32)

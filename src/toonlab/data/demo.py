@@ -6,11 +6,10 @@ import importlib.util
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -22,7 +21,7 @@ from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-VERSION = "2"
+VERSION = "3"
 _STAMP = "VERSION"
 
 # Two sets of photographs, so that no cartoon shows what a photo shows; and of each, the side that is
@@ -46,10 +45,7 @@ _TILES = 4  # along each side of a region: 16 a region, 64 photos and 48 cartoon
 
 _WHOLE_SIDE = 256  # pixels, the shorter side of a whole photograph
 
-_BRIGHTEN = 0.8  # exponent of lightness
-_SATURATE = 1.4  # factor on Lab's a and b
-
-Array = np.ndarray[Any, np.dtype[Any]]
+Draw = Callable[[Tensor], Tensor]
 
 
 class Box(NamedTuple):
@@ -61,31 +57,36 @@ class Box(NamedTuple):
     bottom: int
 
 
-def make_demo(root: Path) -> None:
+def make_demo(root: Path, draw: Draw) -> None:
     """Write `root/{train,val,test}/{photos,cartoons}/*.png`, if it is not there yet.
 
     Also `root/photographs/*.png`: all of them, whole, at about the scale that a demo's network sees.
 
     The same on every machine with the same libraries; an interrupted run leaves nothing behind that
-    could be taken for the whole.
+    could be taken for the whole. Another `draw` replaces it.
+
+    Args:
+        root: folder.
+        draw: makes the cartoons: `(1, 3, H, W)` in [-1, 1] to the same; its `repr` must tell its parameters.
 
     Raises:
         UsageError: `root` exists and is not ours, or a package lacks its photographs.
     """
-    if _version(root) == VERSION:
+    version = f"{VERSION} {draw!r}"
+    if _version(root) == version:
         return
     if root.exists() and _version(root) is None and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root} is not a demo data set; move it away, or set cache_dir to another folder")
     log.info("writing the demo images to %s", root)
     part = root.with_name(f".{root.name}.{os.getpid()}")
     try:
-        _write(part)
-        (part / _STAMP).write_text(VERSION)
-        if _version(root) != VERSION:  # else another process was faster, with the same result
+        _write(part, draw)
+        (part / _STAMP).write_text(version)
+        if _version(root) != version:  # else another process was faster, with the same result
             shutil.rmtree(root, ignore_errors=True)
             part.rename(root)
     except OSError:
-        if _version(root) != VERSION:
+        if _version(root) != version:
             raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -121,36 +122,7 @@ def photographs(size: int = 256) -> Tensor:
     return torch.stack([centre_crop(im.decode(_find(name)).rgb, size=size) for name in _PICTURES["photos"]])
 
 
-def cartoonize(picture: Image.Image) -> Image.Image:
-    """Draw an RGB picture as a cartoon: flat colours, bright and strong, with dark outlines."""
-    rgb = np.asarray(picture.convert("RGB"))
-    for _ in range(2):
-        rgb = cv2.edgePreservingFilter(rgb, flags=cv2.RECURS_FILTER, sigma_s=40, sigma_r=0.35)
-    lightness, a, b = cv2.split(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
-    lightness = _quantise(100 * (lightness / 100) ** _BRIGHTEN, bins=7)
-    lab = cv2.merge((lightness, a * _SATURATE, b * _SATURATE))
-    flat = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1)
-    return Image.fromarray((flat * _lines(rgb)[..., None] * 255).round().astype(np.uint8))
-
-
-def _quantise(lightness: Array, bins: int, sharpness: float = 3.0) -> Array:
-    """Pull Lab lightness 0..100 towards bin centres by a tanh, continuous at the borders (Kang 2009)."""
-    width = 100 / bins
-    centre = (np.floor(lightness / width).clip(0, bins - 1) + 0.5) * width
-    steps: Array = centre + width / 2 * np.tanh(sharpness * (lightness - centre) / (width / 2))
-    return steps.astype(np.float32)
-
-
-def _lines(rgb: Array) -> Array:
-    """Return 0..1 by which colours are multiplied: dark where a difference of Gaussians is a valley."""
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    valley = cv2.GaussianBlur(grey, (0, 0), 1.0) - 0.98 * cv2.GaussianBlur(grey, (0, 0), 1.6)
-    strength = np.where(valley < 0, 1 + np.tanh(valley), 1.0).astype(np.float32)
-    lines: Array = cv2.GaussianBlur(strength, (3, 3), 0).clip(0.1, 1)
-    return lines
-
-
-def _write(root: Path) -> None:
+def _write(root: Path, draw: Draw) -> None:
     todo = [(domain, *item) for domain, pictures in _PICTURES.items() for item in pictures.items()]
     for domain, name, held_out in tqdm(todo, desc="preparing demo images", unit="photo"):
         path = _find(name)
@@ -159,7 +131,7 @@ def _write(root: Path) -> None:
         for part, region in regions(*picture.size, held_out=held_out).items():
             cut = picture.crop(region)
             # Drawn after the cut: a filter must not carry one part's pixels into another.
-            drawn = cartoonize(cut) if domain == "cartoons" else cut
+            drawn = im.to_picture(draw(im.to_tensor(cut)[None])[0]) if domain == "cartoons" else cut
             boxes = [Box(0, 0, *cut.size)] if part == "train" else tiles(*cut.size)
             for i, box in enumerate(boxes):
                 # Read again and again, hence not compressed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from toonlab.data.demo import make_demo
+from toonlab.data.demo import Draw, make_demo
 from toonlab.data.folders import report, scan, split
 from toonlab.data.stream import Files
 from toonlab.data.streamed import Parts, StreamedData
@@ -86,15 +86,17 @@ class DemoData(StreamedData):
 
     Args:
         cache_dir: where the pictures are written, once.
+        draw: makes the cartoons.
         **common: see `StreamedData`.
     """
 
-    def __init__(self, *, cache_dir: str | Path, **common: Any) -> None:
+    def __init__(self, *, cache_dir: str | Path, draw: Draw, **common: Any) -> None:
         super().__init__(**common)
+        self.draw = draw
         self.root = Path(cache_dir) / "demo"
 
     def open(self) -> dict[str, Parts]:
-        make_demo(self.root)
+        make_demo(self.root, self.draw)
         return {
             domain: {
                 part: Files(sorted((self.root / part / folder).iterdir()))

@@ -111,11 +111,11 @@ class UnpairedDraws(Dataset[dict[str, Tensor]]):
         flip: float,
         seed: int,
         derived: Mapping[str, Derive],
-        twins: Mapping[str, Twin],
+        twins: Mapping[str, Twin] | None = None,
     ) -> None:
         self.sources = {"photo": photos, "cartoon": cartoons}
         self.size, self.zoom, self.flip, self.seed, self.derived = size, zoom, flip, seed, dict(derived)
-        self.twins = dict(twins)
+        self.twins = dict(twins or {})
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:

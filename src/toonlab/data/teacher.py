@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
 from toonlab import images as im
+from toonlab.data.demo import Draw
 from toonlab.data.stream import Source
 from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
-
-Draw = Callable[[Tensor], Tensor]
 
 
 class Teacher:

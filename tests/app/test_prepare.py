@@ -1,0 +1,138 @@
+"""`src/prepare.py` as a user runs it, and the warm-up that reads what it wrote."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from commands import Cli, command, environment, only_run
+from toonlab import images as im
+
+QUICK = ("method.colours.iterations=1",)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for i in range(8):
+        noise = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(i)) * 2 - 1
+        picture = torch.nn.functional.interpolate(noise, (72, 96), mode="bicubic")[0]
+        im.save(im.to_picture(picture), folder / ("nested" if i % 2 else ".") / f"{i}.png")
+    im.save(im.to_picture(picture), folder / "0.jpg")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    return folder
+
+
+def test_pairs_are_written_once_and_named_after_their_photos(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    result = cli("prepare", "flow", "photos=photos", *QUICK)
+    assert result.returncode == 0, result.stderr
+    assert "skipped 1 of 10 files" in result.stderr
+    assert "broken.jpg" in result.stderr
+    output = tmp_path / "outputs" / "pairs" / "flow" / "photos"
+    rows = list(csv.DictReader((output / "pairs.csv").open()))
+    assert len(rows) == 9
+    assert len({row["cartoon"] for row in rows}) == 9  # 0.jpg and 0.png have one each
+    for row in rows:
+        assert Image.open(output / row["cartoon"]).size == Image.open(row["photo"]).size == (96, 72)
+    assert (output / "before_after.png").is_file()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / ".cache").rglob("*.png")}
+    assert len(before) == 9
+    assert cli("prepare", "flow", "photos=photos", *QUICK).returncode == 0
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "outputs" / ".cache").rglob("*.png")}
+
+
+def test_other_settings_do_not_overwrite(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    assert cli("prepare", "flow", "photos=photos", "output=pairs", *QUICK).returncode == 0
+    result = cli("prepare", "flow_soft", "photos=photos", "output=pairs")
+    assert result.returncode == 2
+    assert "name another output=DIR" in result.stderr
+    result = cli("prepare", "flow", "photos=photos", "output=photos")
+    assert result.returncode == 2
+    assert "holds the photos themselves" in result.stderr
+
+
+def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    for i in range(40):
+        noise = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(100 + i)) * 2 - 1
+        picture = torch.nn.functional.interpolate(noise, (400, 600), mode="bicubic")[0]
+        im.save(im.to_picture(picture), photos / "many" / f"{i}.png")
+    process = subprocess.Popen(
+        command("prepare", "flow", "photos=photos", "workers=1"),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    drawings = tmp_path / "outputs" / ".cache" / "drawings"
+    end = time.monotonic() + 120
+    while len(list(drawings.rglob("*.png"))) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    done = {path: path.stat().st_mtime_ns for path in drawings.rglob("[!.]*.png")}
+    assert 3 <= len(done) < 49
+    assert cli("prepare", "flow", "photos=photos").returncode == 0
+    after = {path: path.stat().st_mtime_ns for path in drawings.rglob("*.png")}
+    assert len(after) == 49
+    assert done.items() <= after.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["flow"], "photos=… is required"),
+        (["flow", "photos=nowhere"], "photos=nowhere does not exist"),
+        (["flw", "photos=photos"], "did you mean 'flow'?"),
+        (["whitebox", "photos=photos"], "WhiteBox has to be trained"),
+        (["flow", "phots=photos"], "did you mean 'photos'?"),
+    ],
+)
+def test_mistakes_are_one_line(cli: Cli, arguments: list[str], words: str) -> None:
+    result = cli("prepare", *arguments)
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert words in line
+
+
+@pytest.mark.parametrize("init", ["flow", "content", "none"])
+def test_cartoongan_warms_up_on_what_init_says(cli: Cli, tmp_path: Path, init: str) -> None:
+    result = cli(
+        "train",
+        "method=cartoongan",
+        f"method.init={init}",
+        "method.warmup_iterations=2",
+        "method.generator.width=4",
+        "method.generator.blocks=1",
+        "method.discriminator.width=4",
+        "data=synthetic",
+        "iterations=3",
+        "log_every=1",
+        "eval_every=100",
+    )
+    assert result.returncode == 0, result.stderr
+    lines = [
+        json.loads(s) for s in (only_run(tmp_path, "cartoongan") / "metrics.jsonl").read_text().splitlines()
+    ]
+    terms = [
+        {key.removeprefix("generator/") for key in line if key.startswith("generator/")} - {"total"}
+        for line in lines
+        if "generator/total" in line
+    ]
+    warm = {"flow": {"flow_pixel", "flow_content"}, "content": {"content", "colour"}}
+    full = {"adversarial", "content", "colour"}
+    assert terms == ([full] * 3 if init == "none" else [warm[init], warm[init], full])
+
+
+def test_a_misspelt_init_is_answered(cli: Cli) -> None:
+    result = cli("train", "method=cartoongan", "method.init=flwo", "data=synthetic")
+    assert result.returncode == 2
+    assert "method.init=flwo" in result.stderr
+    assert "did you mean 'flow'?" in result.stderr
