@@ -31,6 +31,6 @@ def tiny(request: pytest.FixtureRequest) -> Callable[..., ToonMethod]:
 def batch() -> Images:
     """Four smooth random pictures of each kind, 32 pixels."""
     rng = torch.Generator().manual_seed(1)
-    names = ("photo", "cartoon", "blurred")
+    names = ("photo", "cartoon", "blurred", "drawn")
     small = {name: torch.rand(4, 3, 8, 8, generator=rng) * 2 - 1 for name in names}
     return {name: nn.functional.interpolate(value, size=32, mode="bilinear") for name, value in small.items()}

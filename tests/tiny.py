@@ -87,7 +87,10 @@ def tiny_cartoongan(**changes: Any) -> CartoonGAN:
         )
         | changes
     )
+    arguments["weights"] = {"flow_pixel": 0.0, "flow_content": 0.0} | arguments["weights"]
+    init = {"init": "content", "init_weights": {"content": arguments.pop("warmup_weights")}}
     return CartoonGAN(
+        **init,
         generator=ResnetGenerator(width=4, blocks=1),
         discriminator=EdgeDiscriminator(width=4),
         surface=Surface(radius=2, eps=0.2),
