@@ -27,7 +27,8 @@ class EdgeSmooth:
         feather: pixels by which the border of the blurred area is softened. 0 is the paper's hard
             paste, whose seam a discriminator can learn instead of the blur.
         backend: `opencv` takes images one by one on the processor, `torch` whole batches where they are,
-            to the same edges; `auto` is OpenCV for tensors in main memory and torch for any other.
+            to the same edges (on the processor some forty times slower; benchmarks/surface.py); `auto` is
+            OpenCV for tensors in main memory and torch for any other.
 
     Raises:
         ValueError: an even kernel, a negative feather or another backend.
