@@ -94,9 +94,9 @@ def test_every_experiment_builds_its_method(composed, experiment: str) -> None:
     assert method.generator(batch["photo"]).shape == batch["photo"].shape
 
 
-@pytest.mark.parametrize("structure", options("structure"))
-def test_every_structure_trains(composed, tmp_path: Path, structure: str) -> None:
-    train.run(composed(f"structure={structure}", *SMALL, "iterations=2", "method.generator.width=4"))
+@pytest.mark.parametrize("choice", [f"{g}={o}" for g in ("structure", "texture") for o in options(g)])
+def test_every_structure_and_texture_trains(composed, tmp_path: Path, choice: str) -> None:
+    train.run(composed(choice, *SMALL, "iterations=2", "method.generator.width=4"))
     assert "generator/structure" in (tmp_path / "metrics.jsonl").read_text()
 
 

@@ -28,6 +28,24 @@ def test_every_preset_draws(cli: Cli, tmp_path: Path, photo: Path, method: str) 
     assert np.abs(drawn - np.asarray(Image.open(photo)).astype(int)).mean() > 1
 
 
+def test_the_first_use_says_why_it_takes_long_and_the_second_does_not(
+    cli: Cli, tmp_path: Path, photo
+) -> None:
+    said = []
+    for name in ("a.png", "b.png"):
+        result = cli(
+            "stylize",
+            "method=flow",
+            "method.show=lines",
+            "input=photo.png",
+            f"output={name}",
+            NUMBA_CACHE_DIR=str(tmp_path / "numba"),
+        )
+        assert result.returncode == 0, result.stderr
+        said.append(result.stderr.count("Compiling the image filters"))
+    assert said == [1, 0]
+
+
 def test_folders_steps_and_failures(cli: Cli, tmp_path: Path, photo: Path) -> None:
     (tmp_path / "in").mkdir()
     photo.rename(tmp_path / "in" / "a.png")

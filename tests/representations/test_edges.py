@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from skimage import data
 
 from toonlab import images as im
-from toonlab.representations.edges import EdgeSmooth, canny, luma
+from toonlab.representations.canny import canny, luma
+from toonlab.representations.edges import EdgeSmooth
 
 
 def disc() -> torch.Tensor:

@@ -17,7 +17,7 @@ from toonlab.losses.pixel import total_variation
 from toonlab.networks.frozen import Features
 from toonlab.representations.structure import Structure
 from toonlab.representations.surface import Surface, guided_filter
-from toonlab.representations.texture import ColourShift
+from toonlab.representations.texture import Texture
 
 
 class OutputFilter(NamedTuple):
@@ -49,7 +49,7 @@ class WhiteBox(ToonMethod):
         d_surface: nn.Module,
         d_texture: nn.Module,
         surface: Surface,
-        texture: ColourShift,
+        texture: Texture,
         structure: Structure,
         output_filter: OutputFilter,
         features: Features,

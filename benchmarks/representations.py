@@ -1,0 +1,27 @@
+"""Every representation against what one would otherwise use, in one run, on one core each.
+
+    python benchmarks/representations.py [FOLDER]
+
+FOLDER: photographs for the structure table; scikit-image's own without it. Some five minutes.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PARTS = ("structure.py", "flow.py", "surface.py")
+
+
+def main() -> None:
+    for part in PARTS:
+        print(f"\n## {part}\n", flush=True)
+        folder = sys.argv[1:] if part == "structure.py" else []
+        script = Path(__file__).with_name(part)
+        subprocess.run(
+            [sys.executable, script, *folder], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+
+
+if __name__ == "__main__":
+    main()
