@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import wandb_run
+from toonlab.app.precision import check_precision
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
@@ -97,19 +98,13 @@ def _check(cfg: DictConfig) -> None:
     asks_for_folders = [key for key in ("photos", "cartoons") if cfg[key] is not None]
     if asks_for_folders and not hasattr(cfg.data, "photos"):
         raise UsageError(f"{asks_for_folders[0]}=… is not used by this data set; add data=unpaired")
-    precision = str(cfg.trainer.get("precision", "32-true"))
     accelerator = cfg.trainer.get("accelerator", "auto")
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
             f"trainer.accelerator={accelerator}: torch sees no GPU on this machine; use trainer=cpu"
         )
-    if on_cpu and "16" in precision and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise UsageError(
-            f"trainer.precision={precision}: this CPU has no 16-bit arithmetic and would be about 280 times "
-            "slower (a 3x3 convolution of 64 channels); use trainer.precision=32-true"
-        )
-    if on_cpu and torch.cuda.is_available():
+    check_precision(cfg)
+    if accelerator == "cpu" and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")
 
 
