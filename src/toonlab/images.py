@@ -5,6 +5,8 @@ Inside toonlab an image is RGB, float, `(3, H, W)` or `(B, 3, H, W)`, in [-1, 1]
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,7 +117,8 @@ def to_picture(image: Tensor) -> Image.Image:
 def save(picture: Image.Image, path: Path, **options: Any) -> None:
     """Write atomically: an interrupted write leaves the old file, or none, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    # A name of its own: threads and processes may write the same picture at once, and the last one stays.
+    part = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         picture.save(part, **options)
         part.replace(path)

@@ -25,6 +25,7 @@ def photos(tmp_path: Path) -> Path:
         picture = torch.nn.functional.interpolate(noise, (72, 96), mode="bicubic")[0]
         im.save(im.to_picture(picture), folder / ("nested" if i % 2 else ".") / f"{i}.png")
     im.save(im.to_picture(picture), folder / "0.jpg")
+    im.save(im.to_picture(-noise[0]), folder / "before_after.png")  # no name is taken by ours
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     return folder
 
@@ -32,17 +33,18 @@ def photos(tmp_path: Path) -> Path:
 def test_pairs_are_written_once_and_named_after_their_photos(cli: Cli, tmp_path: Path, photos: Path) -> None:
     result = cli("prepare", "flow", "photos=photos", *QUICK)
     assert result.returncode == 0, result.stderr
-    assert "skipped 1 of 10 files" in result.stderr
+    assert "skipped 1 of 11 files" in result.stderr
     assert "broken.jpg" in result.stderr
     output = tmp_path / "outputs" / "pairs" / "flow" / "photos"
     rows = list(csv.DictReader((output / "pairs.csv").open()))
-    assert len(rows) == 9
-    assert len({row["cartoon"] for row in rows}) == 9  # 0.jpg and 0.png have one each
+    assert len(rows) == 10
+    assert len({row["cartoon"] for row in rows}) == 10  # 0.jpg and 0.png have one each
     for row in rows:
-        assert Image.open(output / row["cartoon"]).size == Image.open(row["photo"]).size == (96, 72)
+        assert row["cartoon"].startswith("cartoons/")
+        assert Image.open(output / row["cartoon"]).size == Image.open(row["photo"]).size
     assert (output / "before_after.png").is_file()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / ".cache").rglob("*.png")}
-    assert len(before) == 9
+    assert len(before) == 10
     assert cli("prepare", "flow", "photos=photos", *QUICK).returncode == 0
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "outputs" / ".cache").rglob("*.png")}
 
@@ -78,10 +80,10 @@ def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     done = {path: path.stat().st_mtime_ns for path in drawings.rglob("[!.]*.png")}
-    assert 3 <= len(done) < 49
+    assert 3 <= len(done) < 50
     assert cli("prepare", "flow", "photos=photos").returncode == 0
     after = {path: path.stat().st_mtime_ns for path in drawings.rglob("*.png")}
-    assert len(after) == 49
+    assert len(after) == 50
     assert done.items() <= after.items()
 
 

@@ -74,6 +74,14 @@ def test_large_photos_are_drawn_small_and_small_ones_as_they_are(tmp_path: Path,
     assert teacher(tmp_path, short_side=500).drawn(photos[0]).size == (60, 40)
 
 
+def test_copies_of_a_photo_are_drawn_side_by_side_without_harm(tmp_path: Path, photos: list[Path]) -> None:
+    copies = [tmp_path / f"copy{i}.png" for i in range(16)]
+    for copy in copies:
+        copy.write_bytes(photos[0].read_bytes())
+    results = dict(teacher(tmp_path, workers=8).prepare(copies))
+    assert set(results.values()) == {teacher(tmp_path).place(photos[0])}
+
+
 def test_an_interrupted_preparation_goes_on(tmp_path: Path, photos: list[Path]) -> None:
     first = Negative()
     outcomes = teacher(tmp_path, first, workers=1).prepare(photos)

@@ -22,12 +22,14 @@ from toonlab.inference.before_after import before_after
 
 log = logging.getLogger(__name__)
 
+CARTOONS = "cartoons"
+
 
 def run(cfg: DictConfig) -> None:
     """Draw `cfg.photos` and lay the drawings out in `cfg.output`; exits with 1 if a photo failed.
 
-    `output` gets a PNG for each photo at the photo's relative path, `pairs.csv` (photo, drawing),
-    `settings.yaml` and `before_after.png`.
+    `output` gets a PNG for each photo at the photo's relative path below `cartoons/`, `pairs.csv` (photo,
+    cartoon), `settings.yaml` and `before_after.png`.
 
     Raises:
         UsageError: nothing to draw, or `output` holds drawings made with other settings.
@@ -46,7 +48,7 @@ def run(cfg: DictConfig) -> None:
         if isinstance(drawing, str):
             failed[photo] = drawing
             continue
-        target = output / photo.relative_to(index.folder).with_suffix(".png")
+        target = output / CARTOONS / photo.relative_to(index.folder).with_suffix(".png")
         if target in taken:  # a.jpg beside a.png
             target = target.with_name(f"{photo.name}.png")
         taken.add(target)
