@@ -49,14 +49,36 @@ def test_pairs_are_written_once_and_named_after_their_photos(cli: Cli, tmp_path:
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "outputs" / ".cache").rglob("*.png")}
 
 
+def test_pairs_follow_their_photos_and_keep_what_was_edited(cli: Cli, tmp_path: Path) -> None:
+    for name, level in (("x", 60), ("y", 67)):  # drawings of equal size in bytes
+        im.save(Image.new("RGB", (40, 40), (level,) * 3), tmp_path / "photos" / f"{name}.png")
+    assert cli("prepare", "flow", "photos=photos", "output=pairs", *QUICK).returncode == 0
+    cartoons = tmp_path / "pairs" / "cartoons"
+    before = {name: (cartoons / f"{name}.png").read_bytes() for name in "xy"}
+    (tmp_path / "photos" / "x.png").rename(tmp_path / "t.png")
+    (tmp_path / "photos" / "y.png").rename(tmp_path / "photos" / "x.png")
+    (tmp_path / "t.png").rename(tmp_path / "photos" / "y.png")
+    assert cli("prepare", "flow", "photos=photos", "output=pairs", *QUICK).returncode == 0
+    assert {name: (cartoons / f"{name}.png").read_bytes() for name in "yx"} == {
+        "y": before["x"],
+        "x": before["y"],
+    }
+    Image.new("RGB", (40, 40), "red").save(cartoons / "x.png")
+    assert cli("prepare", "flow", "photos=photos", "output=pairs", *QUICK).returncode == 0
+    assert Image.open(cartoons / "x.png").getpixel((0, 0)) == (255, 0, 0)
+    assert cli("prepare", "flow", "photos=photos", "output=elsewhere", *QUICK).returncode == 0
+    assert (tmp_path / "elsewhere" / "cartoons" / "x.png").read_bytes() == before["y"]
+
+
 def test_other_settings_do_not_overwrite(cli: Cli, tmp_path: Path, photos: Path) -> None:
     assert cli("prepare", "flow", "photos=photos", "output=pairs", *QUICK).returncode == 0
     result = cli("prepare", "flow_soft", "photos=photos", "output=pairs")
     assert result.returncode == 2
     assert "name another output=DIR" in result.stderr
-    result = cli("prepare", "flow", "photos=photos", "output=photos")
-    assert result.returncode == 2
-    assert "holds the photos themselves" in result.stderr
+    for output in ("photos", "photos/inside", "."):
+        result = cli("prepare", "flow", "photos=photos", f"output={output}")
+        assert result.returncode == 2
+        assert "name one elsewhere" in result.stderr
 
 
 def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:

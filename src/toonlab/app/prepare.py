@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,14 +21,14 @@ from toonlab.inference.before_after import before_after
 
 log = logging.getLogger(__name__)
 
-CARTOONS = "cartoons"
+CARTOONS, LIST = "cartoons", "pairs.csv"
 
 
 def run(cfg: DictConfig) -> None:
     """Draw `cfg.photos` and lay the drawings out in `cfg.output`; exits with 1 if a photo failed.
 
     `output` gets a PNG for each photo at the photo's relative path below `cartoons/`, `pairs.csv` (photo,
-    cartoon), `settings.yaml` and `before_after.png`.
+    cartoon, key of the drawing), `settings.yaml` and `before_after.png`.
 
     Raises:
         UsageError: nothing to draw, or `output` holds drawings made with other settings.
@@ -41,7 +40,8 @@ def run(cfg: DictConfig) -> None:
     index = scan(cfg.photos, what="photos", min_side=cfg.min_side, cache_dir=Path(cfg.cache_dir))
     report(index, "photos")
     output = _output(cfg, index.folder)
-    pairs: list[tuple[Path, Path]] = []
+    rows: list[tuple[Path, Path, str]] = []
+    laid = _laid(output)
     failed: dict[Path, str] = {}
     taken: set[Path] = set()
     for photo, drawing in teacher.prepare(index.files):
@@ -52,12 +52,14 @@ def run(cfg: DictConfig) -> None:
         if target in taken:  # a.jpg beside a.png
             target = target.with_name(f"{photo.name}.png")
         taken.add(target)
-        _lay(drawing, target)
-        pairs.append((photo, target))
-    if pairs:
-        _list(pairs, output)
-        images.save(before_after(pairs), output / "before_after.png")
-    log.info("%d pairs in %s\nlook at them: %s", len(pairs), output, output / "before_after.png")
+        if not target.is_file() or laid.get(str(target.relative_to(output))) != drawing.stem:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(drawing, target)  # no link: an edited one would change what training reads
+        rows.append((photo, target, drawing.stem))
+    if rows:
+        _list(rows, output)
+        images.save(before_after([row[:2] for row in rows]), output / "before_after.png")
+    log.info("%d pairs in %s\nlook at them: %s", len(rows), output, output / "before_after.png")
     if failed:
         log.info("failed:\n%s", "\n".join(f"  {photo}: {reason}" for photo, reason in failed.items()))
         sys.exit(1)
@@ -68,8 +70,10 @@ def _output(cfg: DictConfig, photos: Path) -> Path:
     output = Path(cfg.output or Path(cfg.outputs_dir) / "pairs" / name / photos.name).expanduser().absolute()
     settings = {"photos": str(photos), "method": cfg.method, "short_side": cfg.short_side}
     text, kept = OmegaConf.to_yaml(OmegaConf.create(settings)), output / "settings.yaml"
-    if output == photos or photos.is_relative_to(output):
-        raise UsageError(f"output={output} holds the photos themselves; name another folder")
+    if photos.is_relative_to(output) or output.is_relative_to(photos):
+        raise UsageError(
+            f"output={output}: the photos' folder and this one hold each other; name one elsewhere"
+        )
     if kept.is_file() and kept.read_text() != text:
         raise UsageError(
             f"output={output}: holds drawings of other photos or settings; name another output=DIR"
@@ -81,20 +85,19 @@ def _output(cfg: DictConfig, photos: Path) -> Path:
     return output
 
 
-def _lay(drawing: Path, target: Path) -> None:
-    """Give a kept drawing its name; the disk holds it once where the file system can."""
-    if target.is_file() and target.stat().st_size == drawing.stat().st_size:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
+def _laid(output: Path) -> dict[str, str]:
+    """Return what an earlier call laid out: of each cartoon, which drawing it is."""
     try:
-        os.link(drawing, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(drawing, target)
+        with (output / LIST).open(newline="") as file:
+            return {row["cartoon"]: row["drawing"] for row in csv.DictReader(file)}
+    except (OSError, KeyError):
+        return {}
 
 
-def _list(pairs: list[tuple[Path, Path]], output: Path) -> None:
-    with (output / "pairs.csv").open("w", newline="") as file:
+def _list(rows: list[tuple[Path, Path, str]], output: Path) -> None:
+    part = output / f".{LIST}.part"
+    with part.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["photo", "cartoon"])
-        writer.writerows((str(photo), str(target.relative_to(output))) for photo, target in pairs)
+        writer.writerow(["photo", "cartoon", "drawing"])
+        writer.writerows((photo, target.relative_to(output), drawing) for photo, target, drawing in rows)
+    part.replace(output / LIST)
