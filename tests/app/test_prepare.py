@@ -117,6 +117,7 @@ def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
         (["flw", "photos=photos"], "did you mean 'flow'?"),
         (["whitebox", "photos=photos"], "WhiteBox has to be trained"),
         (["flow", "phots=photos"], "did you mean 'photos'?"),
+        (["flow", "photos=.", "workers=0"], "workers=0"),
     ],
 )
 def test_mistakes_are_one_line(cli: Cli, arguments: list[str], words: str) -> None:

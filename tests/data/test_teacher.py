@@ -82,6 +82,22 @@ def test_copies_of_a_photo_are_drawn_side_by_side_without_harm(tmp_path: Path, p
     assert set(results.values()) == {teacher(tmp_path).place(photos[0])}
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x89PNG half of it"])
+def test_a_damaged_drawing_is_drawn_again(tmp_path: Path, photos: list[Path], damage: bytes) -> None:
+    ours = teacher(tmp_path)
+    check_all(ours.prepare(photos))
+    whole = ours.place(photos[0]).read_bytes()
+    ours.place(photos[0]).write_bytes(damage)
+    check_all(ours.prepare(photos))
+    assert ours.place(photos[0]).read_bytes() == whole
+
+
+@pytest.mark.parametrize("wrong", [{"short_side": 0}, {"workers": -2}, {"workers": "two"}])
+def test_numbers_that_make_no_sense_are_named(tmp_path: Path, wrong) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}="):
+        teacher(tmp_path, **wrong)
+
+
 def test_an_interrupted_preparation_goes_on(tmp_path: Path, photos: list[Path]) -> None:
     first = Negative()
     outcomes = teacher(tmp_path, first, workers=1).prepare(photos)

@@ -201,6 +201,12 @@ def test_a_dark_hair_on_white_becomes_a_line() -> None:
     assert (lines[..., :16, :] == 1).all()
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 2, 8, 8), (0, 3, 8, 8), (1, 3, 0, 5)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="FlowAbstraction needs"):
+        drawing()(torch.zeros(shape))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(value: float) -> None:
     image = torch.zeros(1, 3, 8, 8)

@@ -60,6 +60,10 @@ def run(cfg: DictConfig) -> None:
         _list(rows, output)
         images.save(before_after([row[:2] for row in rows]), output / "before_after.png")
     log.info("%d pairs in %s\nlook at them: %s", len(rows), output, output / "before_after.png")
+    if stale := set((output / CARTOONS).rglob("*.png")) - taken:
+        log.warning(
+            "%d cartoons of photos that are gone stay in %s: %s …", len(stale), output, min(stale).name
+        )
     if failed:
         log.info("failed:\n%s", "\n".join(f"  {photo}: {reason}" for photo, reason in failed.items()))
         sys.exit(1)
@@ -80,8 +84,13 @@ def _output(cfg: DictConfig, photos: Path) -> Path:
         )
     if output.is_dir() and not kept.is_file() and any(output.iterdir()):
         raise UsageError(f"output={output}: is there and not ours; name a new folder")
-    output.mkdir(parents=True, exist_ok=True)
-    kept.write_text(text)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        kept.write_text(text)
+    except OSError as error:
+        raise UsageError(
+            f"output={output}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     return output
 
 

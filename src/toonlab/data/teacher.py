@@ -19,6 +19,8 @@ from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
 
+_END = b"IEND\xaeB`\x82"
+
 
 class Teacher:
     """Draws photos and keeps the drawings, each under a key made of the photo's bytes and all parameters.
@@ -30,11 +32,17 @@ class Teacher:
         cache_dir: drawings are kept in `drawings/` below it.
         short_side: pixels; photos with a larger shorter side are drawn at this size.
         workers: photos drawn at a time; None is one for each core.
+
+    Raises:
+        UsageError: `short_side` or `workers` is no number from 1.
     """
 
     def __init__(
         self, *, draw: Draw, cache_dir: str | Path, short_side: int, workers: int | None = None
     ) -> None:
+        for name, count in {"short_side": short_side, "workers": 1 if workers is None else workers}.items():
+            if not isinstance(count, int) or count < 1:
+                raise UsageError(f"{name}={count}: a whole number, 1 or more")
         self.draw, self.folder, self.short_side = draw, Path(cache_dir) / "drawings", short_side
         self.workers = workers or os.cpu_count() or 1
 
@@ -70,7 +78,7 @@ class Teacher:
             BadImageError: the photo cannot be decoded.
         """
         place = self.place(photo)
-        if not place.is_file():
+        if not _is_whole(place):
             im.save(self.of(im.on_white(im.decode(photo))), place, compress_level=1)
         return im.decode(place).rgb
 
@@ -90,11 +98,21 @@ class Teacher:
     def _try(self, photo: Path) -> Path | str:
         try:
             place = self.place(photo)
-            if not place.is_file():
+            if not _is_whole(place):
                 self.drawn(photo)
         except (im.BadImageError, OSError) as error:
             return str(error) or type(error).__name__
         return place
+
+
+def _is_whole(png: Path) -> bool:
+    """Whether a file is there and ends as a PNG does; a power cut may leave an empty one."""
+    try:
+        with png.open("rb") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            return file.read() == _END
+    except OSError:
+        return False
 
 
 def check_all(outcomes: Iterator[tuple[Path, Path | str]]) -> None:

@@ -81,8 +81,10 @@ class FlowAbstraction(nn.Module):
         """Map `(B, 3, H, W)` or grey `(B, 1, H, W)` in [black, 1] to the same shape.
 
         Raises:
-            ValueError: NaN or infinite values.
+            ValueError: another shape, or NaN or infinite values.
         """
+        if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+            raise ValueError(f"FlowAbstraction needs (B, 3, H, W) or (B, 1, H, W), got {tuple(images.shape)}")
         if not torch.isfinite(images).all():
             raise ValueError("the images hold NaN or infinite values; the flow follows pixels only")
         levels = (images.detach().float().cpu() - self.black) * (255 / (1 - self.black))
