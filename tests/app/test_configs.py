@@ -1,5 +1,6 @@
 """Every shipped config: composes, instantiates, and, if it is a method, trains and reloads."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from toonlab.app import train
 from toonlab.app.cli import CONF, register_resolvers
 from toonlab.engine.checkpoint import load_generator
+from toonlab.errors import UsageError
 
 SMALL = ["data=synthetic", "features=efficientnet_lite0", "eval_every=2", "save_every=2", "log_every=1"]
 
@@ -114,3 +116,47 @@ def test_every_trainer_reaches_lightning_with_names_it_knows(composed, trainer: 
     built = train.make(composed(f"trainer={trainer}", *cpu), "trainer", logger=False)
     assert built.max_epochs == -1
     assert built.max_steps == -1
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("method.lr={_target_:toonlab.schedules.Linaer}", r"method\.lr.*Linaer.*did you mean 'Linear'"),
+        ("~method.texture", "method: .*'texture'"),
+        ("method.generator.full_skip=concat", "full_skip=concat.*did you mean 'concatenate'"),
+        ("method.init=flwo", r"method\.init=flwo.*did you mean 'flow'"),
+        ("eval_every=0", "eval_every=0.*1 or more"),
+        ("data.size=66", "data.size=66.*multiples of 4, 64"),
+        ("data.size=0", "data.size=0.*1 or more"),
+        ("data.batch_size=0", "data.batch_size=0.*1 or more"),
+    ],
+)
+def test_a_value_that_cannot_be_is_answered_before_training(composed, mistake: str, words: str) -> None:
+    method = ["method=cartoongan"] if "init" in mistake else []
+    with pytest.raises(UsageError, match=words):
+        train.run(composed("data=synthetic", *method, mistake))
+
+
+@pytest.mark.parametrize("init", ["flow", "content", "none"])
+def test_cartoongan_warms_up_on_what_init_says(composed, tmp_path: Path, init: str) -> None:
+    narrow = ["method.generator.width=4", "method.generator.blocks=1", "method.discriminator.width=4"]
+    cfg = composed(
+        "method=cartoongan",
+        f"method.init={init}",
+        "method.warmup_iterations=2",
+        *narrow,
+        "data=synthetic",
+        "iterations=3",
+        "log_every=1",
+        "eval_every=100",
+    )
+    train.run(cfg)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    terms = [
+        {key.removeprefix("generator/") for key in line if key.startswith("generator/")} - {"total"}
+        for line in lines
+        if "generator/total" in line
+    ]
+    warm = {"flow": {"flow_pixel", "flow_content"}, "content": {"content", "colour"}}
+    full = {"adversarial", "content", "colour"}
+    assert terms == ([full] * 3 if init == "none" else [warm[init], warm[init], full])

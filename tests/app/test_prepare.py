@@ -1,7 +1,6 @@
 """`src/prepare.py` as a user runs it, and the warm-up that reads what it wrote."""
 
 import csv
-import json
 import signal
 import subprocess
 import time
@@ -11,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import Cli, command, environment, only_run
+from commands import Cli, command, environment
 from toonlab import images as im
 
 QUICK = ("method.colours.iterations=1",)
@@ -75,7 +74,7 @@ def test_other_settings_do_not_overwrite(cli: Cli, tmp_path: Path, photos: Path)
     result = cli("prepare", "flow_soft", "photos=photos", "output=pairs")
     assert result.returncode == 2
     assert "name another output=DIR" in result.stderr
-    for output in ("photos", "photos/inside", "."):
+    for output in ("photos/inside", "."):
         result = cli("prepare", "flow", "photos=photos", f"output={output}")
         assert result.returncode == 2
         assert "name one elsewhere" in result.stderr
@@ -84,10 +83,10 @@ def test_other_settings_do_not_overwrite(cli: Cli, tmp_path: Path, photos: Path)
 def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
     for i in range(40):
         noise = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(100 + i)) * 2 - 1
-        picture = torch.nn.functional.interpolate(noise, (400, 600), mode="bicubic")[0]
+        picture = torch.nn.functional.interpolate(noise, (200, 300), mode="bicubic")[0]
         im.save(im.to_picture(picture), photos / "many" / f"{i}.png")
     process = subprocess.Popen(
-        command("prepare", "flow", "photos=photos", "workers=1"),
+        command("prepare", "flow", "photos=photos", "workers=1", *QUICK),
         cwd=tmp_path,
         env=environment(tmp_path),
         stderr=subprocess.PIPE,
@@ -103,7 +102,7 @@ def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
     assert process.returncode == 130, said
     done = {path: path.stat().st_mtime_ns for path in drawings.rglob("[!.]*.png")}
     assert 3 <= len(done) < 50
-    assert cli("prepare", "flow", "photos=photos").returncode == 0
+    assert cli("prepare", "flow", "photos=photos", *QUICK).returncode == 0
     after = {path: path.stat().st_mtime_ns for path in drawings.rglob("*.png")}
     assert len(after) == 50
     assert done.items() <= after.items()
@@ -113,7 +112,6 @@ def test_interrupted_it_goes_on(cli: Cli, tmp_path: Path, photos: Path) -> None:
     ("arguments", "words"),
     [
         (["flow"], "photos=… is required"),
-        (["flow", "photos=nowhere"], "photos=nowhere does not exist"),
         (["flw", "photos=photos"], "did you mean 'flow'?"),
         (["whitebox", "photos=photos"], "WhiteBox has to be trained"),
         (["flow", "phots=photos"], "did you mean 'photos'?"),
@@ -125,39 +123,3 @@ def test_mistakes_are_one_line(cli: Cli, arguments: list[str], words: str) -> No
     assert result.returncode == 2
     (line,) = result.stderr.strip().splitlines()
     assert words in line
-
-
-@pytest.mark.parametrize("init", ["flow", "content", "none"])
-def test_cartoongan_warms_up_on_what_init_says(cli: Cli, tmp_path: Path, init: str) -> None:
-    result = cli(
-        "train",
-        "method=cartoongan",
-        f"method.init={init}",
-        "method.warmup_iterations=2",
-        "method.generator.width=4",
-        "method.generator.blocks=1",
-        "method.discriminator.width=4",
-        "data=synthetic",
-        "iterations=3",
-        "log_every=1",
-        "eval_every=100",
-    )
-    assert result.returncode == 0, result.stderr
-    lines = [
-        json.loads(s) for s in (only_run(tmp_path, "cartoongan") / "metrics.jsonl").read_text().splitlines()
-    ]
-    terms = [
-        {key.removeprefix("generator/") for key in line if key.startswith("generator/")} - {"total"}
-        for line in lines
-        if "generator/total" in line
-    ]
-    warm = {"flow": {"flow_pixel", "flow_content"}, "content": {"content", "colour"}}
-    full = {"adversarial", "content", "colour"}
-    assert terms == ([full] * 3 if init == "none" else [warm[init], warm[init], full])
-
-
-def test_a_misspelt_init_is_answered(cli: Cli) -> None:
-    result = cli("train", "method=cartoongan", "method.init=flwo", "data=synthetic")
-    assert result.returncode == 2
-    assert "method.init=flwo" in result.stderr
-    assert "did you mean 'flow'?" in result.stderr
