@@ -155,9 +155,6 @@ def test_cartoons_are_flatter_and_outlined(cache: Path) -> None:
     before, after = (np.asarray(p, dtype=float) for p in (photo, cartoon))
     steps = [np.abs(np.diff(a.mean(-1), axis=1)) for a in (before, after)]
     assert np.median(steps[1]) < np.median(steps[0])  # flat areas
-    colour = after.mean(-1) > 60  # not a line
-    saturation = [np.mean((a.max(-1) - a.min(-1))[colour]) for a in (before, after)]
-    assert saturation[1] > 1.1 * saturation[0]
     edge = (slice(None), slice(1, None))
     strong = steps[0] > np.quantile(steps[0], 0.98)
     assert after.mean(-1)[edge][strong].mean() < before.mean(-1)[edge][strong].mean()  # dark lines at edges
