@@ -64,8 +64,8 @@ class StreamedData(LightningDataModule):
         offered = dict(derived or {})
         twins: dict[str, Twin] = {DRAWN: teacher.twin} if teacher else {}
         for name in extras:
-            if name not in {**offered, **twins}:
-                known = ", ".join(sorted({**offered, **twins})) or "none"
+            if name not in offered and name not in twins:
+                known = ", ".join(sorted([*offered, *twins])) or "none"
                 raise UsageError(
                     f"the method wants the view '{name}', but data.derived offers {known}"
                     f"{did_you_mean(name, offered)}; add data.derived.{name} or take another data config"

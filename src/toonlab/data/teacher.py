@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,6 @@ from toonlab import images as im
 from toonlab.data.demo import Draw
 from toonlab.data.stream import Source
 from toonlab.errors import UsageError
-
-log = logging.getLogger(__name__)
 
 _END = b"IEND\xaeB`\x82"
 
@@ -77,10 +74,7 @@ class Teacher:
         Raises:
             BadImageError: the photo cannot be decoded.
         """
-        place = self.place(photo)
-        if not _is_whole(place):
-            im.save(self.of(im.on_white(im.decode(photo))), place, compress_level=1)
-        return im.decode(place).rgb
+        return im.decode(self._kept(photo)).rgb
 
     def twin(self, source: Source, index: int) -> Image.Image:
         """Return the drawing of a source's picture; of one that is no file, made anew each time."""
@@ -97,11 +91,14 @@ class Teacher:
 
     def _try(self, photo: Path) -> Path | str:
         try:
-            place = self.place(photo)
-            if not _is_whole(place):
-                self.drawn(photo)
+            return self._kept(photo)
         except (im.BadImageError, OSError) as error:
             return str(error) or type(error).__name__
+
+    def _kept(self, photo: Path) -> Path:
+        place = self.place(photo)
+        if not _is_whole(place):
+            im.save(self.of(im.on_white(im.decode(photo))), place, compress_level=1)
         return place
 
 

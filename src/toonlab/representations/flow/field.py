@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -114,22 +113,20 @@ def _tables(sharpness: float) -> tuple[Array, Array]:
     return left[:, :_RANK] * values[:_RANK], right[:_RANK].T
 
 
-class _Disc(NamedTuple):
-    kernel: Array
-
-
-def _disc(radius: int) -> _Disc:
+def _disc(radius: int) -> Array:
+    """Return the disc's indicator as a kernel, `(2·radius - 1)` pixels wide."""
     offsets = np.arange(-radius + 1, radius)
     inside = offsets[:, None] ** 2 + offsets**2 < radius**2
-    return _Disc(inside.astype(np.float32))
+    kernel: Array = inside.astype(np.float32)
+    return kernel
 
 
-def _gathered(there: Array, here: Array, disc: _Disc) -> Array:
+def _gathered(there: Array, here: Array, disc: Array) -> Array:
     """Return Σ_k u_k · (disc * v_k): `(H, W)` from two `(H, W, K)`; nothing lies beyond the border."""
     total = np.zeros(there.shape[:2], np.float32)
     for k in range(there.shape[2]):
         part = np.ascontiguousarray(there[..., k])
-        total += here[..., k] * cv2.filter2D(part, -1, disc.kernel, borderType=cv2.BORDER_CONSTANT)
+        total += here[..., k] * cv2.filter2D(part, -1, disc, borderType=cv2.BORDER_CONSTANT)
     return total
 
 
