@@ -28,6 +28,9 @@ from toonlab.networks.frozen import Features
 
 log = logging.getLogger(__name__)
 
+FOLDERS = ("photos", "cartoons", "source", "val_photos", "val_cartoons", "val_source")
+"""Keys that name folders of the user's."""
+
 
 def run(cfg: DictConfig) -> None:
     """Train what `cfg` describes in Hydra's run folder, or go on with the run at `cfg.resume`.
@@ -51,6 +54,8 @@ def run(cfg: DictConfig) -> None:
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
+    _check_pairs(method, data)
+    _check_rate(cfg, method, last)
     _check_size(cfg, method)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
@@ -85,7 +90,7 @@ def run(cfg: DictConfig) -> None:
 
 def _absolute(cfg: DictConfig) -> DictConfig:
     """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
-    for key in ("photos", "cartoons", "val_photos", "val_cartoons", "outputs_dir", "cache_dir"):
+    for key in (*FOLDERS, "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
             cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
     return cfg
@@ -95,9 +100,10 @@ def _check(cfg: DictConfig) -> None:
     for key in ("iterations", "log_every", "eval_every", "save_every"):
         if not isinstance(cfg[key], int) or cfg[key] < 1:
             raise UsageError(f"{key}={cfg[key]}: a whole number of iterations, 1 or more")
-    asks_for_folders = [key for key in ("photos", "cartoons") if cfg[key] is not None]
-    if asks_for_folders and not hasattr(cfg.data, "photos"):
-        raise UsageError(f"{asks_for_folders[0]}=… is not used by this data set; add data=unpaired")
+    for key in FOLDERS:
+        if cfg[key] is not None and key not in cfg.data:
+            fits = "data=paired layout=concat" if "source" in key else "data=unpaired, or data=paired"
+            raise UsageError(f"{key}=… is not used by this data set; add {fits}")
     accelerator = cfg.trainer.get("accelerator", "auto")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
@@ -106,6 +112,24 @@ def _check(cfg: DictConfig) -> None:
     check_precision(cfg)
     if accelerator == "cpu" and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")
+
+
+def _check_rate(cfg: DictConfig, method: ToonMethod, last: Path | None) -> None:
+    begun = read(last)["toonlab"]["iteration"] if last else 0
+    if method.lr(cfg.iterations - 1) == 0 and method.lr(begun) == 0:
+        raise UsageError(
+            f"method.lr is 0 from iteration {begun} on, so nothing would be learnt; a run whose learning rate "
+            "decays is not prolonged: start a new one with the larger iterations=…"
+        )
+
+
+def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
+    if method.needs_pairs and not getattr(data, "paired", False):
+        name = HydraConfig.get().runtime.choices["method"]
+        raise UsageError(
+            f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): use "
+            "data=paired photos=DIR cartoons=DIR, or a method for unpaired images, method=cyclegan for instance"
+        )
 
 
 def _check_size(cfg: DictConfig, method: ToonMethod) -> None:
