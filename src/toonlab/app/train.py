@@ -55,7 +55,6 @@ def run(cfg: DictConfig) -> None:
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
-    _check_rate(cfg, method, last)
     _check_size(cfg, method)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
@@ -114,12 +113,13 @@ def _check(cfg: DictConfig) -> None:
         log.info("This machine has a GPU; trainer=gpu would use it.")
 
 
-def _check_rate(cfg: DictConfig, method: ToonMethod, last: Path | None) -> None:
-    begun = read(last)["toonlab"]["iteration"] if last else 0
-    if method.lr(cfg.iterations - 1) == 0 and method.lr(begun) == 0:
+def _check_rate(cfg: DictConfig, begun: int) -> None:
+    lr = cfg.method.get("lr", 1.0)
+    rate = make(cfg, "method.lr") if isinstance(lr, DictConfig) else lr
+    if callable(rate) and rate(begun) == 0 and rate(cfg.iterations - 1) == 0:
         raise UsageError(
-            f"method.lr is 0 from iteration {begun} on, so nothing would be learnt; a run whose learning rate "
-            "decays is not prolonged: start a new one with the larger iterations=…"
+            f"iterations={cfg.iterations}: method.lr has fallen to 0 by iteration {begun}, so nothing more "
+            "is learnt; start a new run with the larger number: its learning rate falls later"
         )
 
 
@@ -127,8 +127,8 @@ def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
     if method.needs_pairs and not getattr(data, "paired", False):
         name = HydraConfig.get().runtime.choices["method"]
         raise UsageError(
-            f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): use "
-            "data=paired photos=DIR cartoons=DIR, or a method for unpaired images, method=cyclegan for instance"
+            f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
+            "use data=paired photos=DIR cartoons=DIR, or method=cyclegan, which takes unpaired images"
         )
 
 
@@ -154,6 +154,7 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
+        _check_rate(cfg, done)
         if _is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last

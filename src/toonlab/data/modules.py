@@ -14,7 +14,6 @@ from toonlab.data.streamed import Parts, StreamedData
 from toonlab.data.synthetic import ColourBlocks
 from toonlab.errors import UsageError, check_choice
 
-
 T = TypeVar("T")
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """Hands a discriminator older fakes among the new ones, so that it does not chase the last generator alone.
+    """Hands a discriminator older fakes among the new ones: it is not to chase the last generator alone.
 
-    Until it is full it keeps and returns every image; then, with probability 1/2, an image changes places with
-    a random older one. Its content is part of a checkpoint: a resumed run draws on the same history.
+    Until it is full it keeps and returns every image; then, with probability 1/2, an image changes places
+    with a random older one. Its content is part of a checkpoint: a resumed run draws on the same history.
 
     Args:
         size: images kept; 0 returns every batch as it is.

@@ -25,7 +25,7 @@ NORMS = {"l1": F.l1_loss, "l2": F.mse_loss}
 class CycleGAN(ToonMethod):
     """Two generators, there and back, and a discriminator in each domain.
 
-    With x of the source domain X, y of the target domain Y, G = `generator`: X to Y and F = `inverse_generator`,
+    With x of the source domain X, y of the target domain Y, G = `generator` and F = `inverse_generator`,
     each term is the sum over both directions (source 004's numbers):
 
         adversarial    eq. 1: G would fool D_Y, and F D_X

@@ -122,10 +122,11 @@ class MetricSuite:
         """Say in one line why so many images to paint and of the target domain cannot be scored, if so."""
         if sources >= LEAST and targets >= 2 * LEAST:
             return None
+        rare = "to paint" if sources < LEAST else "of the target domain"
         return (
-            f"scoring needs at least {LEAST} images to paint and {2 * LEAST} of the target domain, found "
-            f"{sources} and {targets}; add images {'to paint' if sources < LEAST else 'of the target domain'} "
-            "to the scored split, or make it larger: data.val_fraction=0.3 data.test_fraction=0.3"
+            f"scoring needs at least {LEAST} images to paint and {2 * LEAST} of the target domain, "
+            f"found {sources} and {targets}; add images {rare} to the scored split, or make it "
+            "larger: data.val_fraction=0.3 data.test_fraction=0.3"
         )
 
     def compute(self) -> Report:
