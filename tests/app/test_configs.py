@@ -1,17 +1,14 @@
 """Every shipped config: composes, instantiates, and, if it is a method, trains and reloads."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from toonlab.app import train
-from toonlab.app.cli import CONF, register_resolvers
+from toonlab.app.cli import CONF
 from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
 
@@ -25,26 +22,6 @@ def options(group: str) -> list[str]:
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 LEARNING = [name for name in options("method") if not name.startswith("flow")]
 EVERY = [(group, option) for group in GROUPS for option in options(group)]
-
-
-@pytest.fixture
-def composed(tmp_path: Path) -> Callable[..., DictConfig]:
-    register_resolvers()
-
-    def make(*overrides: str, config: str = "train") -> DictConfig:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose(config, [f"hydra.run.dir={tmp_path}", *overrides], return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        hydra = HydraConfig.instance().cfg
-        OmegaConf.set_readonly(hydra.hydra, False)
-        hydra.hydra.runtime.output_dir = str(tmp_path)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        if "outputs_dir" in cfg:
-            cfg.outputs_dir = str(tmp_path)
-        return cfg
-
-    return make
 
 
 @pytest.mark.parametrize(("group", "option"), EVERY, ids=[f"{g}={o}" for g, o in EVERY])

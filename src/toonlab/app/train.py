@@ -53,6 +53,8 @@ def run(cfg: DictConfig) -> None:
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
+    method.config["name"] = HydraConfig.get().runtime.choices["method"]
+    method.config["paired_terms"] = method.needs_pairs
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
     _check_size(cfg, method)
