@@ -27,6 +27,7 @@ class AnimeGAN(ToonMethod):
     Args:
         feature_gain: factor on the features before content and style; content grows with it, style with its
             square. It brings calibrated features to where the published weights of both belong.
+        colour_gain: factor on `colour`, for feature networks that see less of it than VGG19 does.
     """
 
     extras: tuple[str, ...] = ("blurred",)
@@ -37,12 +38,13 @@ class AnimeGAN(ToonMethod):
         discriminator: nn.Module,
         features: Features,
         feature_gain: float,
+        colour_gain: float,
         adversarial: Adversarial,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.discriminator, self.features, self.adversarial = discriminator, features, adversarial
-        self.feature_gain = feature_gain
+        self.feature_gain, self.colour_gain = feature_gain, colour_gain
 
     def discriminators(self) -> list[nn.Module]:
         return [self.discriminator]
@@ -57,7 +59,7 @@ class AnimeGAN(ToonMethod):
             "adversarial": lambda: self.adversarial.fool(self.discriminator(cartoon)),
             "content": lambda: feature_distance(described(), self._target(batch["photo"])),
             "style": lambda: gram_distance(described(), self._target(grey(batch["cartoon"]))),
-            "colour": lambda: colour_distance(cartoon, batch["photo"]),
+            "colour": lambda: self.colour_gain * colour_distance(cartoon, batch["photo"]),
             "tv": lambda: total_variation(cartoon),
         }
 
