@@ -148,7 +148,7 @@ def animegan(m: Any, batch: Values) -> tuple[Values, Values]:
     def yuv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         red, _, blue = ((images + 1) / 2).unbind(1)
         y = (grey(images)[:, 0] + 1) / 2
-        return y, 0.436 / 0.886 * (blue - y), 0.615 / 0.701 * (red - y)
+        return y, 0.492111 * (blue - y), 0.877283 * (red - y)
 
     (y, u, v), (y2, u2, v2) = yuv(fake), yuv(photo)  # chromas differ by less than Huber's 1
     down, right = fake[..., 1:, :] - fake[..., :-1, :], fake[..., 1:] - fake[..., :-1]
