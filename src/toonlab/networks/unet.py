@@ -23,15 +23,22 @@ class UNet(nn.Module):
         blocks: residual blocks at quarter resolution.
         full_skip: how the full-resolution skip joins; `concatenate` gives the anime-scene generator's
             1,476,291 parameters.
+        head: `tanh` bounds the output instead.
     """
 
     multiple = 4
 
     def __init__(
-        self, *, width: int = 32, blocks: int = 4, full_skip: Literal["add", "concatenate"] = "add"
+        self,
+        *,
+        width: int = 32,
+        blocks: int = 4,
+        full_skip: Literal["add", "concatenate"] = "add",
+        head: Literal["linear", "tanh"] = "linear",
     ) -> None:
         super().__init__()
         check_choice("full_skip", full_skip, ["add", "concatenate"])
+        check_choice("head", head, ["linear", "tanh"])
         self.full_skip = full_skip
         self.stem = nn.Sequential(conv(3, width, 7), leaky())
         self.to_half = nn.Sequential(conv(width, width, 3, 2), leaky(), conv(width, 2 * width, 3), leaky())
@@ -52,7 +59,8 @@ class UNet(nn.Module):
             conv(2 * width, 2 * width, 3), leaky(), conv(2 * width, width, 3), leaky(), upsample()
         )
         joined = 2 * width if full_skip == "concatenate" else width
-        self.head = nn.Sequential(conv(joined, width, 3), leaky(), conv(width, 3, 7))
+        squash = nn.Tanh() if head == "tanh" else nn.Identity()
+        self.head = nn.Sequential(conv(joined, width, 3), leaky(), conv(width, 3, 7), squash)
         initialise(self, "xavier")
 
     def forward(self, photo: Tensor) -> Tensor:
