@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from toonlab.networks.animegan import AnimeGeneratorV1, AnimeGeneratorV2
 from toonlab.networks.cycle_resnet import CycleResnet
 from toonlab.networks.discriminators import (
+    AnimeDiscriminator,
     EdgeDiscriminator,
     PatchDiscriminator,
     PatchGAN,
@@ -23,7 +25,11 @@ from toonlab.networks.unet import UNet
         (lambda: ResnetGenerator(upsampling="deconv"), 11_129_667),
         (lambda: UNet(), 1_467_075),
         (lambda: UNet(full_skip="concatenate"), 1_476_291),
+        (lambda: AnimeGeneratorV1(), 3_956_096),
+        (lambda: AnimeGeneratorV2(), 2_143_552),
         (lambda: EdgeDiscriminator(), 1_129_665),
+        (lambda: AnimeDiscriminator(norm="instance"), 1_128_800),
+        (lambda: AnimeDiscriminator(norm="layer"), 1_128_800),
         (lambda: SpectralPatch(channels=3), 287_137),
         (lambda: SpectralPatch(channels=1), 286_561),
         (lambda: CycleResnet(), 11_378_179),
@@ -45,17 +51,27 @@ def test_parameter_counts_are_the_references(network, parameters: int) -> None:
         ResnetGenerator(width=4, blocks=1),
         CycleResnet(width=4, blocks=1),
         CycleResnet(width=4, blocks=1, upsampling="resize"),
+        AnimeGeneratorV1(width=4),
+        AnimeGeneratorV2(width=4),
     ],
-    ids=["unet", "unet-concatenate", "resnet", "cycle", "cycle-resize"],
+    ids=["unet", "unet-concatenate", "resnet", "cycle", "cycle-resize", "animegan_v1", "animegan_v2"],
 )
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (52, 12)])
 def test_generators_keep_the_shape_at_multiples_of_four(generator: nn.Module, size: tuple[int, int]) -> None:
     assert generator(torch.zeros(2, 3, *size)).shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize("kind", [ResnetGenerator, CycleResnet])
-def test_latent_is_a_quarter_and_decodes_to_the_forward_pass(kind: type) -> None:
-    generator = kind(width=4, blocks=2)
+@pytest.mark.parametrize(
+    "generator",
+    [
+        ResnetGenerator(width=4, blocks=2),
+        CycleResnet(width=4, blocks=2),
+        AnimeGeneratorV1(width=4),
+        AnimeGeneratorV2(width=4),
+    ],
+    ids=["resnet", "cycle", "animegan_v1", "animegan_v2"],
+)
+def test_latent_is_a_quarter_and_decodes_to_the_forward_pass(generator: nn.Module) -> None:
     photo = torch.rand(1, 3, 24, 32) * 2 - 1
     latent = generator.encode(photo)
     assert latent.shape == (1, 16, 6, 8)
@@ -65,7 +81,7 @@ def test_latent_is_a_quarter_and_decodes_to_the_forward_pass(kind: type) -> None
 def receptive_field(discriminator: PatchDiscriminator, channels: int) -> int:
     """Width of the input that one score in the middle depends on."""
     for module in discriminator.modules():  # norms look at the whole image; the convolutions do not
-        if isinstance(module, nn.InstanceNorm2d):
+        if isinstance(module, nn.InstanceNorm2d | nn.GroupNorm):
             module.forward = lambda x: x
     image = torch.rand(1, channels, 128, 128, requires_grad=True)
     scores = discriminator.eval()(image)
@@ -80,6 +96,7 @@ def test_receptive_fields_and_strides() -> None:
     assert patch(torch.zeros(1, 1, 64, 64)).shape == (1, 1, 8, 8)
     assert edge.features(torch.zeros(1, 3, 64, 64)).shape == (1, 32, 16, 16)
     assert receptive_field(edge, 3) == 37
+    assert receptive_field(AnimeDiscriminator(norm="layer", width=4), 3) == 37
     assert receptive_field(patch, 1) == 43
     patchgan, residual = PatchGAN(width=4), ResidualDiscriminator(width=4)
     assert patchgan(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
@@ -89,8 +106,16 @@ def test_receptive_fields_and_strides() -> None:
     assert receptive_field(residual, 3) == 47
 
 
-def test_spectral_norm_bounds_every_convolution() -> None:
-    patch = SpectralPatch(channels=3, width=4)
+@pytest.mark.parametrize(
+    "patch",
+    [
+        SpectralPatch(channels=3, width=4),
+        AnimeDiscriminator(norm="instance", width=4),
+        AnimeDiscriminator(norm="layer", width=4),
+    ],
+    ids=["whitebox", "animegan_v1", "animegan_v2"],
+)
+def test_spectral_norm_bounds_every_convolution(patch: PatchDiscriminator) -> None:
     for _ in range(200):  # the power iteration converges over forward passes
         patch(torch.zeros(1, 3, 16, 16))
     convolutions = [m for m in patch.modules() if isinstance(m, nn.Conv2d)]

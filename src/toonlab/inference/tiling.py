@@ -1,8 +1,8 @@
 """Pictures of any size within bounded memory: paint overlapping tiles and keep their middles.
 
 Exact where a network looks only around each pixel: then an overlap of its reach changes nothing.
-InstanceNorm looks at everything; `fixed_statistics` settles its means and variances beforehand, so that all
-tiles are painted alike.
+InstanceNorm and GroupNorm look at everything; `fixed_statistics` settles their means and variances
+beforehand, so that all tiles are painted alike.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from toonlab.errors import UsageError
 
@@ -93,8 +94,14 @@ def reach(generator: nn.Module, multiple: int, device: torch.device) -> int:
     Norms are held fixed. Two thin strips of noise are probed, along the height and along the width.
 
     Raises:
-        UsageError: some layer mixes the whole picture (a GroupNorm, say), so no overlap is enough.
+        UsageError: some layer mixes the whole picture (attention, say), so no overlap is enough; or resizes
+            it by its corners.
     """
+    if any(isinstance(module, nn.Upsample) and module.align_corners for module in generator.modules()):
+        raise UsageError(
+            f"{type(generator).__name__} resizes with align_corners=true, which differs from tile to tile: "
+            f"set tile=null, or make the picture smaller"
+        )
     length, middle, thickness = 512, 256, 16 * multiple
     distance = 0
     with torch.inference_mode(False), torch.enable_grad(), fixed_statistics(generator):
@@ -117,27 +124,42 @@ def reach(generator: nn.Module, multiple: int, device: torch.device) -> int:
 
 @contextmanager
 def fixed_statistics(generator: nn.Module) -> Iterator[bool]:
-    """Hold every InstanceNorm2d at the statistics of the first batch that passes; later batches reuse them.
+    """Hold every InstanceNorm2d and GroupNorm at the statistics of the first batch; later batches reuse them.
 
     The first batch is pooled: several crops count as one picture. The generator must be in eval mode. Yields
     whether there are such norms.
     """
-    norms = [m for m in generator.modules() if isinstance(m, nn.InstanceNorm2d) and not m.track_running_stats]
-    hooks = [norm.register_forward_pre_hook(_settle) for norm in norms]
+    norms = [
+        norm
+        for norm in generator.modules()
+        if isinstance(norm, nn.GroupNorm)
+        or (isinstance(norm, nn.InstanceNorm2d) and not norm.track_running_stats)
+    ]
+    for norm in norms:
+        norm.__dict__["forward"] = _Fixed(norm)  # found before the class's own
     try:
         yield bool(norms)
     finally:
-        for norm, hook in zip(norms, hooks, strict=True):
-            hook.remove()
-            norm.running_mean = norm.running_var = None
-            norm.track_running_stats = False
+        for norm in norms:
+            del norm.__dict__["forward"]
 
 
-def _settle(norm: nn.Module, inputs: tuple[Any, ...]) -> None:
-    # With running statistics torch's own InstanceNorm is the fixed, affine map we want.
-    if norm.running_mean is None:
-        variance, mean = torch.var_mean(inputs[0].detach(), dim=(0, 2, 3), correction=0)
-        norm.running_mean, norm.running_var, norm.track_running_stats = mean, variance, True
+class _Fixed:
+    """A norm's forward pass with the statistics of its first input."""
+
+    def __init__(self, norm: nn.GroupNorm | nn.InstanceNorm2d) -> None:
+        self.norm = norm
+        self.statistics: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.statistics is None:
+            # Of channels that share a mean, as many groups; InstanceNorm's channels stand alone.
+            groups = self.norm.num_groups if isinstance(self.norm, nn.GroupNorm) else x.shape[1]
+            grouped = x.detach().reshape(len(x), groups, -1, *x.shape[2:])
+            variance, mean = torch.var_mean(grouped, dim=(0, 2, 3, 4), correction=0)
+            shared = x.shape[1] // groups
+            self.statistics = mean.repeat_interleave(shared), variance.repeat_interleave(shared)
+        return F.batch_norm(x, *self.statistics, self.norm.weight, self.norm.bias, eps=self.norm.eps)
 
 
 def sample(images: Tensor, tile: int, multiple: int) -> Tensor:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import math
+=======
+from typing import Literal
+>>>>>>> anime
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from toonlab.errors import check_choice
 from toonlab.networks.layers import initialise, instance_norm, leaky
 
 
@@ -53,6 +58,30 @@ class EdgeDiscriminator(PatchDiscriminator):
         )
         self.last = _conv(8 * width, 1)
         initialise(self, "normal")
+
+
+class AnimeDiscriminator(PatchDiscriminator):
+    """AnimeGAN's: `EdgeDiscriminator` without biases, every convolution spectrally normalised.
+
+    1,128,800 parameters at width 32.
+
+    Args:
+        norm: `instance` (v1), or `layer` over channels and places (v2).
+        width: channels of the first convolution.
+    """
+
+    def __init__(self, *, norm: Literal["instance", "layer"], width: int = 32) -> None:
+        super().__init__()
+        check_choice("norm", norm, ["instance", "layer"])
+        edge = EdgeDiscriminator(width=width)
+        self.body, self.last = edge.body, edge.last
+        for i, module in enumerate(self.body):
+            if norm == "layer" and isinstance(module, nn.InstanceNorm2d):
+                self.body[i] = nn.GroupNorm(1, module.num_features)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.bias = None
+                spectral_norm(module)
 
 
 class SpectralPatch(PatchDiscriminator):
