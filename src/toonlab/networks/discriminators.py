@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import math
-=======
 from typing import Literal
->>>>>>> anime
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
