@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Init = Literal["normal", "xavier"]
+Padding = Literal["reflect", "zeros"]
 
 
 def conv(
