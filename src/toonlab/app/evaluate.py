@@ -86,7 +86,7 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
             )
         if "data" not in loaded.config:
             raise UsageError(
-                "imported weights have no data of their own: add data=demo, or data=unpaired photos=… cartoons=…"
+                "imported weights have no data: add data=unpaired photos=… cartoons=…, or data=demo"
             )
         # A copy, so that the data's own interpolation-free values of the run are what is scored.
         cfg = OmegaConf.create({"data": loaded.config["data"]})
