@@ -272,7 +272,7 @@ KINDS: dict[str, Kind] = {
         names=_cyclegan_names,
     ),
     "animegan_v2": Kind(
-        marks=("block_a.0.1.weight", "out_layer.0.weight"),
+        marks=("block_a.0.1.weight",),
         network=AnimeGeneratorV2,
         arguments=_animegan_arguments,
         names=_animegan_names,
