@@ -100,6 +100,10 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
             raise UsageError(
                 "method=… has no data of its own: add data=demo, or data=unpaired photos=… cartoons=…"
             )
+        if "data" not in loaded.config:
+            raise UsageError(
+                "imported weights have no data: add data=unpaired photos=… cartoons=…, or data=demo"
+            )
         # A copy, so that the data's own interpolation-free values of the run are what is scored.
         cfg = OmegaConf.create({"data": loaded.config["data"]})
     changes = {"split": "all"} if part == "all" and "photos" in cfg.data else {}
@@ -127,5 +131,6 @@ def _output(cfg: DictConfig) -> Path:
         run: Path = Path(cfg.outputs_dir) / HydraConfig.get().runtime.choices["method"]
     else:
         path = Path(cfg.ckpt).expanduser()
-        run = path if path.is_dir() else path.parent.parent
+        in_a_run = path.parent.name == "checkpoints"
+        run = path if path.is_dir() else path.parent.parent if in_a_run else path.parent
     return run / "eval" / datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")

@@ -27,7 +27,10 @@ def run(cfg: DictConfig) -> None:
     quiet()
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
-    ready = stylizer(painter(cfg), device=device_named(cfg.device), tile=tile, strength=cfg.strength)
+    loaded = painter(cfg)
+    if loaded.origin:
+        log.info("weights of %(file)s (%(kind)s, sha256 %(sha256).12s); licence: %(licence)s", loaded.origin)
+    ready = stylizer(loaded, device=device_named(cfg.device), tile=tile, strength=cfg.strength)
     sheet = _sheet(cfg)
     todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
     outcome = stylize_all(ready, todo, progress=True)

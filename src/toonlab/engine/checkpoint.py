@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from toonlab.engine.direction import opposite
 from toonlab.engine.intervals import Every
@@ -74,6 +74,8 @@ class Loaded(NamedTuple):
     painting: dict[str, Any]
     config: dict[str, Any]
     iteration: int
+    origin: dict[str, str] | None = None
+    """Of imported weights: file, sha256, kind, channels, licence."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -129,7 +131,49 @@ def load_generator(path: Path, *, average: bool = True, reverse: bool = False) -
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(f"ckpt={path}: its weights do not fit the generator it describes") from error
-    return Loaded(generator.eval().requires_grad_(False), painting, about["config"], about["iteration"])
+    return Loaded(
+        generator.eval().requires_grad_(False),
+        painting,
+        about["config"],
+        about["iteration"],
+        about.get("origin"),
+    )
+
+
+def write_imported(
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    painting: dict[str, Any],
+    config: dict[str, Any],
+    origin: dict[str, str],
+) -> None:
+    """Write a generator that was trained elsewhere as a checkpoint that `load_generator` reads.
+
+    Args:
+        path: where; its folder is made.
+        state: the generator's state dict.
+        painting: as `ToonMethod.painting` returns it.
+        config: with the generator's node at `method.generator`.
+        origin: where the weights came from.
+    """
+    about = {
+        "format": CHECKPOINT_FORMAT,
+        "iteration": 0,
+        "scores": {},
+        "scored_at": 0,
+        "painting": painting,
+        "config": config,
+        "origin": origin,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        weights = {f"generator.{name}": value for name, value in state.items()}
+        torch.save({"state_dict": weights, "toonlab": about}, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def build(node: Mapping[str, Any]) -> nn.Module:

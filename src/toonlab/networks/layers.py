@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Init = Literal["normal", "xavier"]
+Padding = Literal["reflect", "zeros"]
 
 
-def conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    """A "same" convolution with reflection; the padding lives inside, so 1x1 branches line up with it."""
+def conv(
+    inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding: Padding = "reflect"
+) -> nn.Conv2d:
+    """A "same" convolution; the padding lives inside, so 1x1 branches line up with it."""
     return nn.Conv2d(
-        inputs, outputs, kernel_size, stride, padding=kernel_size // 2, padding_mode="reflect", bias=True
+        inputs, outputs, kernel_size, stride, padding=kernel_size // 2, padding_mode=padding, bias=True
     )
 
 
-def instance_norm(channels: int) -> nn.InstanceNorm2d:
+class SameConv(nn.Conv2d):
+    """TensorFlow's SAME convolution: zeros around, one less at the top and left where their number is odd.
+
+    At stride 2 and an even size that is a padding of the bottom and right alone.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel_size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pads: list[int] = []
+        for size, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True):
+            missing = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            pads = [missing // 2, missing - missing // 2, *pads]
+        return super().forward(F.pad(x, pads))
+
+
+def instance_norm(channels: int, eps: float = 1e-5) -> nn.InstanceNorm2d:
     """Affine and without running statistics, as in CartoonGAN's released weights."""
-    return nn.InstanceNorm2d(channels, affine=True, track_running_stats=False)
+    return nn.InstanceNorm2d(channels, eps=eps, affine=True, track_running_stats=False)
 
 
 def leaky() -> nn.LeakyReLU:
@@ -41,6 +64,21 @@ class Residual(nn.Module):
 def upsample() -> nn.Upsample:
     """Bilinear doubling; with a convolution behind it, free of the transposed convolution's checkerboard."""
     return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class LegacyUpsample(nn.Module):
+    """TensorFlow 1's bilinear doubling: old pixels at the even places, means of two neighbours between them.
+
+    That is, without half-pixel centres; the last row and column are repeated. The picture lies half a pixel
+    further up and left than with `upsample`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dim in (2, 3):
+            size = x.shape[dim]
+            after = torch.cat([x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)], dim)
+            x = torch.stack([x, (x + after) / 2], dim + 1).flatten(dim, dim + 1)
+        return x
 
 
 def initialise(network: nn.Module, how: Init) -> None:

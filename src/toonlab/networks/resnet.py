@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Residual, conv, initialise, instance_norm, upsample
+from toonlab.networks.layers import Padding, Residual, conv, initialise, instance_norm, upsample
+
+Make = Callable[..., nn.Module]
 
 
 class ResnetGenerator(nn.Module):
@@ -15,26 +19,45 @@ class ResnetGenerator(nn.Module):
 
     Chen et al. 2018, figure 2: 7x7 at `width`, two halvings that double the width, `blocks` residual
     blocks, two doublings, 7x7 and tanh. 11,129,667 parameters at the paper's size.
+
+    Args:
+        width: channels at full resolution; doubled at each of two halvings.
+        blocks: residual blocks at quarter resolution.
+        upsampling: `deconv` is the authors'; `resize` has as many parameters and fewer checkerboards.
+        scaling_padding: of the convolutions at the halvings and doublings; the others reflect.
+        norm_eps: added to the variance by every norm. The published weights want `deconv`, `zeros`, 1e-9.
     """
 
     multiple = 4
 
     def __init__(
-        self, *, width: int = 64, blocks: int = 8, upsampling: Literal["resize", "deconv"] = "resize"
+        self,
+        *,
+        width: int = 64,
+        blocks: int = 8,
+        upsampling: Literal["resize", "deconv"] = "resize",
+        scaling_padding: Padding = "reflect",
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         check_choice("upsampling", upsampling, ["resize", "deconv"])
+        check_choice("scaling_padding", scaling_padding, ["reflect", "zeros"])
         middle = 4 * width
+        norm = partial(instance_norm, eps=norm_eps)
+        scaling = partial(conv, kernel_size=3, padding=scaling_padding)
         self.encoder = nn.Sequential(
             conv(3, width, 7),
-            instance_norm(width),
+            norm(width),
             nn.ReLU(),
-            *_down(width),
-            *_down(2 * width),
-            *(_residual(middle) for _ in range(blocks)),
+            *_down(width, scaling, norm),
+            *_down(2 * width, scaling, norm),
+            *(_residual(middle, norm) for _ in range(blocks)),
         )
         self.decoder = nn.Sequential(
-            *_up(middle, upsampling), *_up(2 * width, upsampling), conv(width, 3, 7), nn.Tanh()
+            *_up(middle, upsampling, scaling, norm),
+            *_up(2 * width, upsampling, scaling, norm),
+            conv(width, 3, 7),
+            nn.Tanh(),
         )
         initialise(self, "normal")
 
@@ -52,23 +75,21 @@ class ResnetGenerator(nn.Module):
         return self.decode(self.encode(photo))
 
 
-def _down(width: int) -> list[nn.Module]:
+def _down(width: int, scaling: Make, norm: Make) -> list[nn.Module]:
     # No norm or activation between the two convolutions: so the paper, so the authors' code.
-    return [conv(width, 2 * width, 3, 2), conv(2 * width, 2 * width, 3), instance_norm(2 * width), nn.ReLU()]
+    return [scaling(width, 2 * width, stride=2), scaling(2 * width, 2 * width), norm(2 * width), nn.ReLU()]
 
 
-def _residual(width: int) -> Residual:
-    return Residual(
-        conv(width, width, 3), instance_norm(width), nn.ReLU(), conv(width, width, 3), instance_norm(width)
-    )
+def _residual(width: int, norm: Make) -> Residual:
+    return Residual(conv(width, width, 3), norm(width), nn.ReLU(), conv(width, width, 3), norm(width))
 
 
-def _up(width: int, upsampling: str) -> list[nn.Module]:
+def _up(width: int, upsampling: str, scaling: Make, norm: Make) -> list[nn.Module]:
     half = width // 2
     # Authors: transposed convolutions; ours by default: resize, then convolve (fewer checkerboards).
     first: list[nn.Module] = (
         [nn.ConvTranspose2d(width, half, 3, 2, padding=1, output_padding=1)]
         if upsampling == "deconv"
-        else [upsample(), conv(width, half, 3)]
+        else [upsample(), scaling(width, half)]
     )
-    return [*first, conv(half, half, 3), instance_norm(half), nn.ReLU()]
+    return [*first, scaling(half, half), norm(half), nn.ReLU()]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Residual, conv, initialise, leaky, upsample
+from toonlab.networks.layers import LegacyUpsample, Residual, SameConv, initialise, leaky, upsample
+from toonlab.networks.layers import conv as reflecting
 
 
 class UNet(nn.Module):
@@ -24,6 +26,9 @@ class UNet(nn.Module):
         full_skip: how the full-resolution skip joins; `concatenate` gives the anime-scene generator's
             1,476,291 parameters.
         head: `tanh` bounds the output instead.
+        padding: `reflect`, or `same_zeros` as TensorFlow pads: halvings at the bottom and right alone.
+        upsampling: `bilinear`, or TensorFlow 1's `legacy_bilinear`, half a pixel up and left of it.
+            The published weights want `same_zeros` and `legacy_bilinear`.
     """
 
     multiple = 4
@@ -35,10 +40,16 @@ class UNet(nn.Module):
         blocks: int = 4,
         full_skip: Literal["add", "concatenate"] = "add",
         head: Literal["linear", "tanh"] = "linear",
+        padding: Literal["reflect", "same_zeros"] = "reflect",
+        upsampling: Literal["bilinear", "legacy_bilinear"] = "bilinear",
     ) -> None:
         super().__init__()
         check_choice("full_skip", full_skip, ["add", "concatenate"])
         check_choice("head", head, ["linear", "tanh"])
+        check_choice("padding", padding, ["reflect", "same_zeros"])
+        check_choice("upsampling", upsampling, ["bilinear", "legacy_bilinear"])
+        conv: Callable[..., nn.Conv2d] = SameConv if padding == "same_zeros" else reflecting
+        double: Callable[[], nn.Module] = LegacyUpsample if upsampling == "legacy_bilinear" else upsample
         self.full_skip = full_skip
         self.stem = nn.Sequential(conv(3, width, 7), leaky())
         self.to_half = nn.Sequential(conv(width, width, 3, 2), leaky(), conv(width, 2 * width, 3), leaky())
@@ -53,10 +64,10 @@ class UNet(nn.Module):
             ),
             conv(4 * width, 2 * width, 3),
             leaky(),
-            upsample(),
+            double(),
         )
         self.up = nn.Sequential(
-            conv(2 * width, 2 * width, 3), leaky(), conv(2 * width, width, 3), leaky(), upsample()
+            conv(2 * width, 2 * width, 3), leaky(), conv(2 * width, width, 3), leaky(), double()
         )
         joined = 2 * width if full_skip == "concatenate" else width
         squash = nn.Tanh() if head == "tanh" else nn.Identity()
