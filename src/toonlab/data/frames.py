@@ -54,7 +54,7 @@ def take(
 
     Returns:
         What `film.json` holds: `frames` (name, seconds, shot, sharpness, hash), `dropped` (reason: count),
-        `looked_at`, `damaged` packets, `window` (left, top, right, bottom), or `error`.
+        `looked_at`, `damaged` packets, `window` (left, top, right, bottom), `cropped`, or `error`.
     """
     if (known := read(folder, state)) is not None:
         return known
@@ -99,11 +99,13 @@ def _take(
     wanted = {p.frame: p for p in picks}
     rows = list[dict[str, Any]]()
     window: Window | None = None
+    cropped = False
     for index, (_, frame) in enumerate(film.frames()):
         if index not in wanted:
             continue
         picture = film.picture(frame)
         window = window or _window(matte, picture.shape[0], picture.shape[1], taking)
+        cropped = window != (0, 0, picture.shape[1], picture.shape[0])
         cut = np.ascontiguousarray(picture[window.top : window.bottom, window.left : window.right])
         rows.append(_write(cut, wanted[index], folder, taking))
     return {

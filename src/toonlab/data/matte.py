@@ -12,6 +12,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _BLACK = 26  # of 255: a bar with the noise of compression
 _LIT = 0.02  # share of the frames in which a line must be lit to be picture
 _LOWER = 0.6  # share of the height below which subtitles stand
+_BLOCKS, _RECURS = 8, 3  # parts of a film, and in how many of them subtitles stand
+_GAP = 14  # rows of 360 between two lines of text
 _WORK_HEIGHT = 360  # pixels: on which text is looked for
 
 
@@ -31,7 +33,7 @@ class Matte:
         self.frames = 0
         self._rows: Array = np.zeros(0)
         self._columns: Array = np.zeros(0)
-        self._text: Array = np.zeros(_WORK_HEIGHT)
+        self._text: list[Array] = []  # 360 bytes a frame, two frames a second
         self._shape = 0, 0
 
     def add(self, grey: Array) -> None:
@@ -45,7 +47,7 @@ class Matte:
         # A fifth of the line must be lit: a subtitle in the bar, or a logo, does not make it picture.
         self._rows += np.percentile(grey[:, ::4], 80, axis=1) > _BLACK
         self._columns += np.percentile(grey[::4], 80, axis=0) > _BLACK
-        self._text += text_rows(grey)
+        self._text.append(text_rows(grey))
 
     def window(self) -> Window:
         """Return the picture without bars; a line that was lit in a scene or two is picture."""
@@ -62,18 +64,28 @@ class Matte:
         Args:
             rate: share of the frames in which text stands at one height, from which on it is subtitles.
         """
-        if self.frames < 8:
+        if self.frames < _BLOCKS:
             return None
-        share = self._text / self.frames
+        # One shot of a fence may be a tenth of a film; subtitles come back all over it.
+        blocks = np.stack([np.stack(block).mean(axis=0) for block in _eighths(self._text)])
+        share = np.where((blocks >= rate / 2).sum(axis=0) >= _RECURS, blocks.mean(axis=0), 0)
         first = int(_LOWER * _WORK_HEIGHT)
         elsewhere = float(np.quantile(share[_WORK_HEIGHT // 5 : first], 0.9))
         peak = float(share[first:].max())
         if peak < max(rate, 3 * elsewhere):  # a wall of letters is text everywhere
             return None
-        # Subtitles of two lines are rarer than those of one.
-        lines = np.flatnonzero(share[first:] >= max(peak / 6, rate / 3, 1.5 * elsewhere))
-        row = first + int(lines[0]) - 2
-        return int(row * self._shape[0] / _WORK_HEIGHT)
+        # Up from there, over the gap between two lines; those of two lines are rarer than those of one.
+        often = (blocks >= rate / 4).sum(axis=0) >= _RECURS
+        text = often & (blocks.mean(axis=0) >= max(peak / 6, 1.5 * elsewhere))
+        row = first + int(np.argmax(share[first:]))
+        while row > first and text[max(first, row - _GAP) : row].any():
+            row -= 1
+        return int((row - 2) * self._shape[0] / _WORK_HEIGHT)
+
+
+def _eighths(items: list[Array]) -> list[list[Array]]:
+    n = len(items)
+    return [items[n * i // _BLOCKS : n * (i + 1) // _BLOCKS] for i in range(_BLOCKS)]
 
 
 def _lit(counts: Array, frames: int) -> tuple[int, int]:
@@ -96,7 +108,7 @@ def text_rows(grey: Array) -> Array:
     mask = ((strokes > 70) & (small > 150)).astype(np.uint8)
     lines = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 15), np.uint8))
     lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    rows = np.zeros(_WORK_HEIGHT)
+    rows = np.zeros(_WORK_HEIGHT, np.uint8)
     _, _, boxes, centres = cv2.connectedComponentsWithStats(lines, connectivity=8)
     for (left, top, w, h, area), (x, _) in zip(boxes[1:], centres[1:], strict=True):
         of_text = 5 <= h <= 32 and w >= 2.5 * h and w >= 0.05 * wide and area >= 0.45 * w * h

@@ -134,6 +134,12 @@ def _tell(
 ) -> None:
     accepted = [row for row in rows if row["verdict"] == "collage"]
     rejected = [row for row in rows if row["verdict"] != "collage"]
+    pairs = [pair for row in accepted for pair in _targets(output, names[source / row["file"]], cut)]
+    there = {path for name in (PHOTOS, CARTOONS) for path in (output / name).rglob("[!.]*.png")}
+    if stale := there - {path for pair in pairs for path in pair}:
+        log.warning(
+            "%d cut from collages that are gone stay in %s: %s …", len(stale), output, min(stale).name
+        )
     cells = list[tuple[Image.Image, str]]()
     for row in thinned(accepted, _SHOWN):
         photo, cartoon = _targets(output, names[source / row["file"]], cut)[0]

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from toonlab import images
-from toonlab.app.prepare.journal import checked, state_of, write_table
+from toonlab.app.prepare.journal import checked, read_table, state_of, write_table
 from toonlab.app.prepare.output import claim
 from toonlab.app.setup import make, quiet
 from toonlab.data.contact import contact_sheet, thinned
@@ -29,6 +29,7 @@ from toonlab.errors import UsageError, check_choice
 log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "film", "seconds", "shot", "sharpness", "hash")
+TABLE = "frames.csv"
 KEPT = ".films"  # below the output: each film's candidates, so that films may come and go
 _SHOWN = 40  # frames on the sheet
 
@@ -61,9 +62,9 @@ def run(cfg: DictConfig) -> None:
     near = _near(rows, cfg.near)
     dropped += [(film, "near-duplicate", n) for film, n in Counter(str(row["film"]) for row in near).items()]
     rows = [row for row in rows if row not in near]
-    _lay(rows, output, set(names.values()))
     slim = [{column: row[column] for column in COLUMNS} for row in rows]
-    write_table(output / "frames.csv", COLUMNS, slim)
+    _lay(rows, slim, output, set(names.values()))
+    write_table(output / TABLE, COLUMNS, slim)
     table = [{"film": film, "reason": reason, "count": count} for film, reason, count in sorted(dropped)]
     table += [{"film": names[film], "reason": why, "count": 1} for film, why in failed.items()]
     write_table(output / "dropped.csv", ("film", "reason", "count"), table)
@@ -77,6 +78,16 @@ def run(cfg: DictConfig) -> None:
         reasons[reason] += count
     for reason, count in reasons.most_common():
         log.info("  %6d dropped: %s", count, reason)
+    cropped = {names[f]: answer["window"] for f, answer in found.items() if answer.get("cropped")}
+    for name, (left, top, right, bottom) in sorted(cropped.items()):
+        log.info(
+            "  %s: bars or subtitles cut off, %dx%d at (%d, %d) stays",
+            name,
+            right - left,
+            bottom - top,
+            left,
+            top,
+        )
     log.info("look at them: %s", output / "sheet.png")
     if failed:
         log.info("failed:\n%s", "\n".join(f"  {film}: {why}" for film, why in failed.items()))
@@ -180,16 +191,19 @@ def _near(rows: list[dict[str, object]], most: int | None) -> list[dict[str, obj
     return [rows[i] for i in sorted(gone)]
 
 
-def _lay(rows: list[dict[str, object]], output: Path, films: set[str]) -> None:
-    """Make the films' folders hold these frames, and no others of ours."""
-    wanted = {output / str(row["file"]): row for row in rows}
+def _lay(rows: list[dict[str, object]], slim: list[dict[str, object]], output: Path, films: set[str]) -> None:
+    """Make the films' folders hold these frames, and no others of ours; an edited frame stays as it is."""
+    earlier = {row["file"]: row for row in read_table(output / TABLE, COLUMNS)}
+    now = {str(row["file"]): {key: str(value) for key, value in row.items()} for row in slim}
     for film in films:
         folder = output / film
         for file in folder.glob("[0-9]*") if folder.is_dir() else ():
-            if file.is_file() and file not in wanted:
+            if file.is_file() and str(file.relative_to(output)) not in now:
                 file.unlink()
-    for target, row in wanted.items():
-        if not target.is_file():
-            link(output / KEPT / _flat(str(row["film"])) / str(row["name"]), target)
-    for kept in (output / KEPT).glob(".*.part"):
-        shutil.rmtree(kept, ignore_errors=True)
+    for row in rows:
+        file = str(row["file"])
+        if (output / file).is_file() and earlier.get(file, now[file]) == now[file]:
+            continue  # else the film itself changed
+        link(output / KEPT / _flat(str(row["film"])) / str(row["name"]), output / file)
+    for part in (output / KEPT).glob(".*.part"):
+        shutil.rmtree(part, ignore_errors=True)

@@ -52,7 +52,7 @@ def run(cfg: DictConfig) -> None:
     named = [source_of(item.name, cfg.group) for item in items]
     assign(named, shares, seed=cfg.seed, kept={})  # fails before anything is written
     output = claim(cfg.output, settings=settings, sources=sources)
-    hashes = _hashes(items, output, cfg.workers)
+    hashes, changed = _hashes(items, output, cfg.workers)
     for item in items:
         left_out |= {file: why for file, *_ in item.files if isinstance(why := hashes[file], str)}
     ok = [i for i, item in enumerate(items) if not any(file in left_out for file, *_ in item.files)]
@@ -60,7 +60,7 @@ def run(cfg: DictConfig) -> None:
     columns = [[int(hashes[item.files[k][0]]) for item in items] for k in range(len(sources))]
     groups, near = groups_of(named, columns, cfg.near)
     parts = assign(groups, shares, seed=cfg.seed, kept=_kept(output, items, groups))
-    _lay(items, [parts[group] for group in groups], output, cfg.link, cfg.workers)
+    _lay(items, [parts[group] for group in groups], output, cfg.link, cfg.workers, changed)
     rows = [
         {"file": item.name.as_posix(), "part": parts[group], "group": group}
         for item, group in zip(items, groups, strict=True)
@@ -125,11 +125,12 @@ def _items(sources: dict[str, Path]) -> tuple[list[_Item], dict[Path, str]]:
     return items, left_out
 
 
-def _hashes(items: list[_Item], output: Path, workers: int | None) -> dict[Path, int | str]:
-    """Return of each file its hash, or why it has none; read once, as long as it does not change."""
+def _hashes(items: list[_Item], output: Path, workers: int | None) -> tuple[dict[Path, int | str], set[Path]]:
+    """Return of each file its hash, or why it has none, and which files changed since an earlier call."""
     journal = Journal(output / "hashes.csv", ("file", "state", "hash", "reason"))
     files = [file for item in items for file, *_ in item.files]
     new = [f for f in files if journal.rows.get(str(f), {}).get("state") != state_of(f)]
+    changed = {file for file in new if str(file) in journal.rows}
 
     def hashed(file: Path) -> dict[str, object]:
         state = state_of(file)
@@ -141,7 +142,10 @@ def _hashes(items: list[_Item], output: Path, workers: int | None) -> dict[Path,
     for file, row in each(hashed, new, workers=workers, what="comparing", unit="image"):
         journal.add({"file": file, **row})
     rows = journal.close([str(file) for file in files])
-    return {Path(row["file"]): int(row["hash"]) if row["hash"] else row["reason"] for row in rows}
+    found: dict[Path, int | str] = {
+        Path(row["file"]): int(row["hash"]) if row["hash"] else row["reason"] for row in rows
+    }
+    return found, changed
 
 
 def _kept(output: Path, items: list[_Item], groups: list[str]) -> dict[str, str]:
@@ -162,7 +166,9 @@ def _kept(output: Path, items: list[_Item], groups: list[str]) -> dict[str, str]
     return kept
 
 
-def _lay(items: list[_Item], parts: list[str], output: Path, link: str, workers: int | None) -> None:
+def _lay(
+    items: list[_Item], parts: list[str], output: Path, link: str, workers: int | None, changed: set[Path]
+) -> None:
     jobs = [
         (file, output / part / below / file.relative_to(root))
         for item, part in zip(items, parts, strict=True)
@@ -171,7 +177,7 @@ def _lay(items: list[_Item], parts: list[str], output: Path, link: str, workers:
 
     def lay(job: tuple[Path, Path]) -> None:
         file, target = job
-        if target.is_symlink() or target.exists():
+        if file not in changed and (target.is_symlink() or target.exists()):
             return  # laid before, and perhaps edited since
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
