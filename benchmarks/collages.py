@@ -33,7 +33,12 @@ def cartoons_of(data: Path) -> Iterator[tuple[Image.Image, list[Image.Image]]]:
 
 
 def grid(
-    pictures: list[Image.Image], side: int, gap: int, colour: str, frame: int, strip: int
+    pictures: list[Image.Image],
+    side: int,
+    gap: int = 0,
+    colour: str = "white",
+    frame: int = 0,
+    strip: int = 0,
 ) -> Image.Image:
     size = 2 * side + gap + 2 * frame
     page = Image.new("RGB", (size, size + strip), colour)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,14 +99,13 @@ def _take(
     picks, dropped = pick(series.moments, taking.sampling, film.fps)
     wanted = {p.frame: p for p in picks}
     rows = list[dict[str, Any]]()
-    window: Window | None = None
-    cropped = False
+    window, cropped = Window(0, 0, 0, 0), False
     for index, (_, frame) in enumerate(film.frames()):
         if index not in wanted:
             continue
         picture = film.picture(frame)
-        window = window or _window(matte, picture.shape[0], picture.shape[1], taking)
-        cropped = window != (0, 0, picture.shape[1], picture.shape[0])
+        window = _window(matte, picture.shape[0], picture.shape[1], taking)
+        cropped |= window != (0, 0, picture.shape[1], picture.shape[0])
         cut = np.ascontiguousarray(picture[window.top : window.bottom, window.left : window.right])
         rows.append(_write(cut, wanted[index], folder, taking))
     return {
@@ -113,12 +113,14 @@ def _take(
         "dropped": dict(dropped),
         "looked_at": len(series.moments),
         "damaged": damaged,
-        "window": list(window or ()),
-        "shots": len({p.shot for p in picks}),
+        "window": list(window),
+        "cropped": cropped,
     }
 
 
 def _window(matte: Matte, height: int, width: int, taking: Taking) -> Window:
+    if matte.shape != (height, width):  # a film may change its size
+        return Window(0, 0, width, height)
     window = matte.window() if taking.bars and matte.frames else Window(0, 0, width, height)
     top = None
     if taking.subtitles == "detect":
@@ -140,6 +142,17 @@ def _write(picture: np.ndarray[Any, Any], chosen: Pick, folder: Path, taking: Ta
         "sharpness": round(chosen.sharpness, 1),
         "hash": f"{phash(picture):016x}",
     }
+
+
+def leave_interrupts() -> None:
+    """Make a worker leave Ctrl-C to its parent, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def take_job(job: tuple[Path, Path, str, Taking, int]) -> tuple[Path, dict[str, Any]]:
+    """Do `take` in a worker; here, as a worker imports all that its function's module does."""
+    film, folder, state, taking, threads = job
+    return film, take(film, folder, state, taking, threads)
 
 
 def link(source: Path, target: Path) -> None:

@@ -34,24 +34,24 @@ class Matte:
         self._rows: Array = np.zeros(0)
         self._columns: Array = np.zeros(0)
         self._text: list[Array] = []  # 360 bytes a frame, two frames a second
-        self._shape = 0, 0
+        self.shape = 0, 0
 
     def add(self, grey: Array) -> None:
         """Take a frame; black ones say nothing, and neither do frames of another size."""
         if self.frames == 0:
-            self._shape = grey.shape[0], grey.shape[1]
+            self.shape = grey.shape[0], grey.shape[1]
             self._rows, self._columns = np.zeros(grey.shape[0]), np.zeros(grey.shape[1])
-        if grey.shape != self._shape or float(grey.mean()) < 16:
+        if grey.shape != self.shape or float(grey.mean()) < 16:
             return
         self.frames += 1
-        # A fifth of the line must be lit: a subtitle in the bar, or a logo, does not make it picture.
-        self._rows += np.percentile(grey[:, ::4], 80, axis=1) > _BLACK
+        # Half of a row must be lit: a subtitle in the bar does not make it picture. Of a column, a fifth.
+        self._rows += np.percentile(grey[:, ::4], 50, axis=1) > _BLACK
         self._columns += np.percentile(grey[::4], 80, axis=0) > _BLACK
         self._text.append(text_rows(grey))
 
     def window(self) -> Window:
         """Return the picture without bars; a line that was lit in a scene or two is picture."""
-        height, width = self._shape
+        height, width = self.shape
         top, bottom = _lit(self._rows, self.frames)
         left, right = _lit(self._columns, self.frames)
         if (bottom - top) * (right - left) < 0.3 * height * width:  # a film of night, not of bars
@@ -80,7 +80,7 @@ class Matte:
         row = first + int(np.argmax(share[first:]))
         while row > first and text[max(first, row - _GAP) : row].any():
             row -= 1
-        return int((row - 2) * self._shape[0] / _WORK_HEIGHT)
+        return int((row - 2) * self.shape[0] / _WORK_HEIGHT)
 
 
 def _eighths(items: list[Array]) -> list[list[Array]]:

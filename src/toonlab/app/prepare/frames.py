@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from toonlab.app.prepare.output import claim
 from toonlab.app.setup import make, quiet
 from toonlab.data.contact import contact_sheet, thinned
 from toonlab.data.film import EXTENSIONS, Film, FilmError
-from toonlab.data.frames import Taking, link, read, take
+from toonlab.data.frames import Taking, leave_interrupts, link, read, take, take_job
 from toonlab.data.hashes import BITS, near_pairs
 from toonlab.errors import UsageError, check_choice
 
@@ -41,8 +40,8 @@ def run(cfg: DictConfig) -> None:
         UsageError: no film, a wrong setting, or `output` was made with other settings.
     """
     quiet()
-    films, root = _films(cfg.source)
     taking, workers = _taking(cfg), checked(cfg.workers)
+    films, root = _films(cfg.source)
     settings = {"task": "frames", "source": str(root)}
     keys = ("near", "bars", "subtitles", "subtitle_rate", "format", "quality", "sampling")
     settings |= {key: cfg[key] for key in keys}
@@ -154,19 +153,9 @@ def _taken(
         workers = min(workers, len(jobs))
         threads = max(1, (os.cpu_count() or 1) // workers)
         # Spawned, as a fork of a process with threads may hang.
-        with multiprocessing.get_context("spawn").Pool(workers, _no_interrupt) as pool:
-            done = pool.imap_unordered(_job, [(*job, threads) for job in jobs])
+        with multiprocessing.get_context("spawn").Pool(workers, leave_interrupts) as pool:
+            done = pool.imap_unordered(take_job, [(*job, threads) for job in jobs])
             yield from tqdm(done, total=len(jobs), desc="reading", unit="film")
-
-
-def _no_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _job(job: tuple[Path, Path, str, Taking, int]) -> tuple[Path, dict[str, Any]]:
-    film, folder, state, taking, threads = job
-    return film, take(film, folder, state, taking, threads)
 
 
 def _expected(film: Path) -> int | None:
@@ -201,9 +190,9 @@ def _lay(rows: list[dict[str, object]], slim: list[dict[str, object]], output: P
             if file.is_file() and str(file.relative_to(output)) not in now:
                 file.unlink()
     for row in rows:
-        file = str(row["file"])
-        if (output / file).is_file() and earlier.get(file, now[file]) == now[file]:
+        laid = str(row["file"])
+        if (output / laid).is_file() and earlier.get(laid, now[laid]) == now[laid]:
             continue  # else the film itself changed
-        link(output / KEPT / _flat(str(row["film"])) / str(row["name"]), output / file)
+        link(output / KEPT / _flat(str(row["film"])) / str(row["name"]), output / laid)
     for part in (output / KEPT).glob(".*.part"):
         shutil.rmtree(part, ignore_errors=True)
