@@ -204,7 +204,7 @@ def test_a_broken_film_is_named_and_the_others_go_on(task, tmp_path: Path, films
     assert exit_status.value.code == 1
     assert "bad.mp4: Invalid data" in caplog.text
     assert len(rows(tmp_path / "out" / "frames.csv")) == 5
-    assert len(list((tmp_path / "out" / "one").glob("*.jpg"))) == 3
+    assert len(list((tmp_path / "out" / "frames" / "one").glob("*.jpg"))) == 3
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ from toonlab.errors import UsageError, check_choice
 log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "film", "seconds", "shot", "sharpness", "hash")
-TABLE = "frames.csv"
+FRAMES, TABLE = "frames", "frames.csv"
 KEPT = ".films"  # below the output: each film's candidates, so that films may come and go
 _SHOWN = 40  # frames on the sheet
 
 
 def run(cfg: DictConfig) -> None:
-    """Take frames from the films of `cfg.source` into `cfg.output`; exits with 1 if a film failed.
+    """Take frames from the films of `cfg.source` into `cfg.output`/frames; exits with 1 if a film failed.
 
     Raises:
         UsageError: no film, a wrong setting, or `output` was made with other settings.
@@ -57,7 +57,7 @@ def run(cfg: DictConfig) -> None:
         elif answer["damaged"]:
             failed[film] = f"damaged: {answer['damaged']} packets cannot be decoded; the others were used"
         for frame in answer["frames"]:
-            rows.append({"file": f"{name}/{frame['name']}", "film": name} | frame)
+            rows.append({"file": f"{FRAMES}/{name}/{frame['name']}", "film": name} | frame)
     near = _near(rows, cfg.near)
     dropped += [(film, "near-duplicate", n) for film, n in Counter(str(row["film"]) for row in near).items()]
     rows = [row for row in rows if row not in near]
@@ -185,7 +185,7 @@ def _lay(rows: list[dict[str, object]], slim: list[dict[str, object]], output: P
     earlier = {row["file"]: row for row in read_table(output / TABLE, COLUMNS)}
     now = {str(row["file"]): {key: str(value) for key, value in row.items()} for row in slim}
     for film in films:
-        folder = output / film
+        folder = output / FRAMES / film
         for file in folder.glob("[0-9]*") if folder.is_dir() else ():
             if file.is_file() and str(file.relative_to(output)) not in now:
                 file.unlink()
