@@ -1,13 +1,18 @@
-"""The `cli` fixture."""
+"""The `cli` and `composed` fixtures: a command in a process of its own, and its config in this one."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from commands import Cli, command, environment
+from toonlab.app.cli import CONF, register_resolvers
 
 
 @pytest.fixture
@@ -25,3 +30,23 @@ def cli(tmp_path: Path) -> Cli:
         )
 
     return run
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> Callable[..., DictConfig]:
+    register_resolvers()
+
+    def make(*overrides: str, config: str = "train") -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose(config, [f"hydra.run.dir={tmp_path}", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        hydra = HydraConfig.instance().cfg
+        OmegaConf.set_readonly(hydra.hydra, False)
+        hydra.hydra.runtime.output_dir = str(tmp_path)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        if "outputs_dir" in cfg:
+            cfg.outputs_dir = str(tmp_path)
+        return cfg
+
+    return make

@@ -1,17 +1,14 @@
 """Every shipped config: composes, instantiates, and, if it is a method, trains and reloads."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from toonlab.app import train
-from toonlab.app.cli import CONF, register_resolvers
+from toonlab.app.cli import CONF
 from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
 
@@ -25,26 +22,6 @@ def options(group: str) -> list[str]:
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 LEARNING = [name for name in options("method") if not name.startswith("flow")]
 EVERY = [(group, option) for group in GROUPS for option in options(group)]
-
-
-@pytest.fixture
-def composed(tmp_path: Path) -> Callable[..., DictConfig]:
-    register_resolvers()
-
-    def make(*overrides: str, config: str = "train") -> DictConfig:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose(config, [f"hydra.run.dir={tmp_path}", *overrides], return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        hydra = HydraConfig.instance().cfg
-        OmegaConf.set_readonly(hydra.hydra, False)
-        hydra.hydra.runtime.output_dir = str(tmp_path)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        if "outputs_dir" in cfg:
-            cfg.outputs_dir = str(tmp_path)
-        return cfg
-
-    return make
 
 
 @pytest.mark.parametrize(("group", "option"), EVERY, ids=[f"{g}={o}" for g, o in EVERY])
@@ -129,12 +106,71 @@ def test_every_trainer_reaches_lightning_with_names_it_knows(composed, trainer: 
         ("data.size=66", "data.size=66.*multiples of 4, 64"),
         ("data.size=0", "data.size=0.*1 or more"),
         ("data.batch_size=0", "data.batch_size=0.*1 or more"),
+        ("+method.generator.head=tanhh", "head=tanhh.*did you mean 'tanh'"),
     ],
 )
 def test_a_value_that_cannot_be_is_answered_before_training(composed, mistake: str, words: str) -> None:
     method = ["method=cartoongan"] if "init" in mistake else []
     with pytest.raises(UsageError, match=words):
         train.run(composed("data=synthetic", *method, mistake))
+
+
+PRESETS = [(option, name) for option in options("preset") for name in LEARNING]
+
+
+@pytest.mark.parametrize(("preset", "method"), PRESETS)
+def test_a_preset_changes_numbers_of_its_own_methods_and_refuses_others(
+    composed, preset: str, method: str
+) -> None:
+    cfg, plain = composed(f"preset={preset}", f"method={method}"), composed(f"method={method}")
+    assert cfg.preset.name == preset
+    if method in cfg.preset.methods:
+        train._check_preset(cfg)
+        mine, theirs = (OmegaConf.to_container(c.method, resolve=True) for c in (cfg, plain))
+        changed = {key for key in mine if mine[key] != theirs[key]}
+        assert changed <= {"weights", "discriminator_weights", "warmup_weights"}
+        assert all(mine[key].keys() == theirs[key].keys() for key in changed)
+    else:
+        right = " or ".join(f"method={name}" for name in cfg.preset.methods)
+        with pytest.raises(UsageError, match=f"preset={preset} is for {right}, not for method={method}"):
+            train._check_preset(cfg)
+
+
+@pytest.mark.parametrize("preset", ["more_texture", "more_structure", "more_surface"])
+@pytest.mark.parametrize("method", ["whitebox", "anime_scene"])
+def test_more_is_three_times_one_weight(composed, preset: str, method: str) -> None:
+    more = composed(f"preset={preset}", f"method={method}").method.weights
+    plain = composed(f"method={method}").method.weights
+    ratios = {name: more[name] / plain[name] for name in plain if plain[name]}
+    assert ratios == pytest.approx({name: 3.0 if preset == f"more_{name}" else 1.0 for name in ratios})
+
+
+def test_a_preset_has_the_last_word_and_stays_in_the_runs_config(composed, tmp_path: Path) -> None:
+    narrow = ["method.generator.width=4", "method.discriminator.width=4", "data.size=32"]
+    cfg = composed("experiment=animegan_v2_paper", "preset=paprika", *SMALL, *narrow, "data.batch_size=2")
+    assert cfg.method.weights.colour == 50.0
+    cfg.iterations, cfg.method.warmup_iterations = 2, 1
+    train.run(cfg)
+    kept = OmegaConf.load(tmp_path / "config.yaml")
+    assert kept.preset.name == "paprika"
+    assert kept.method.weights.style == 0.6
+
+
+@pytest.mark.parametrize("method", LEARNING)
+@pytest.mark.parametrize(("mode", "loss"), [("lsgan", "LeastSquares"), ("bce", "CrossEntropy")])
+def test_gan_mode_changes_the_adversarial_loss_alone(composed, method: str, mode: str, loss: str) -> None:
+    cfg, plain = composed(f"method={method}", f"gan_mode={mode}"), composed(f"method={method}")
+    assert cfg.method.adversarial._target_.endswith(f".{loss}")
+    assert type(train.make(cfg, "method.adversarial")).__name__ == loss
+    cfg.method.adversarial._target_ = plain.method.adversarial._target_
+    assert cfg == plain
+
+
+def test_gan_mode_on_the_command_line_beats_an_experiments(composed) -> None:
+    published = composed("experiment=cartoongan_paper").method.adversarial._target_
+    asked = composed("experiment=cartoongan_paper", "gan_mode=lsgan").method.adversarial._target_
+    assert published.endswith("CrossEntropy")
+    assert asked.endswith("LeastSquares")
 
 
 @pytest.mark.parametrize("init", ["flow", "content", "none"])

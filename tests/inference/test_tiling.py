@@ -200,16 +200,18 @@ def test_fixed_statistics_leave_no_trace_even_after_an_error(make: Callable[[], 
 
 
 @pytest.mark.parametrize(
-    ("make", "levels"),
+    ("make", "levels", "times"),
     [
-        (lambda: ResnetGenerator(width=8, blocks=1), 6),
+        (lambda: ResnetGenerator(width=8, blocks=1), 6, 2),
         # 35 norms behind one another: untrained, it magnifies what little the statistics are off.
-        (lambda: AnimeGeneratorV1(width=4), 30),
-        (lambda: AnimeGeneratorV2(width=4), 6),
+        (lambda: AnimeGeneratorV1(width=4), 30, 1),
+        (lambda: AnimeGeneratorV2(width=4), 6, 2),
     ],
     ids=["cartoongan", "animegan_v1", "animegan_v2"],
 )
-def test_norms_leave_no_seams_and_stay_near_the_whole(make: Callable[[], nn.Module], levels: float) -> None:
+def test_norms_leave_no_seams_and_stay_near_the_whole(
+    make: Callable[[], nn.Module], levels: float, times: float
+) -> None:
     network = seeded(make)
     picture = photo(400, 600)
     with torch.inference_mode():
@@ -223,10 +225,10 @@ def test_norms_leave_no_seams_and_stay_near_the_whole(make: Callable[[], nn.Modu
         naive = tiling.in_tiles(network, picture, **kwargs)
     # No seam at all: the tiles are what one pass over the whole picture would give.
     torch.testing.assert_close(tiled, same, atol=1e-4, rtol=0)  # a hundredth of a level: AnimeGAN is deep
-    # Near the untiled result, on average of 255 levels, and nearer than tiles left to themselves.
+    # Near the untiled result (in levels of 255, on average), and nearer than tiles left to themselves.
     error, naive_error = ((x - whole).abs().mean() * 127.5 for x in (tiled, naive))
     assert error < levels
-    assert error < naive_error
+    assert error < naive_error / times
 
 
 def test_sample_spans_the_picture_within_its_budget() -> None:

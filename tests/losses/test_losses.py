@@ -1,5 +1,6 @@
 """Loss values worked out by hand, and the direction of every gradient."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from toonlab.losses.adversarial import Adversarial, CrossEntropy, LeastSquares
-from toonlab.losses.perceptual import feature_distance
-from toonlab.losses.pixel import total_variation
+from toonlab.losses.perceptual import feature_distance, gram, gram_distance
+from toonlab.losses.pixel import colour_distance, total_variation
 
 RNG = torch.Generator().manual_seed(0)
 
@@ -82,3 +83,89 @@ def test_feature_distance_pulls_towards_the_target() -> None:
     target = torch.ones(1, 3, 8, 8)
     feature_distance({"x": F.avg_pool2d(image, 2)}, {"x": F.avg_pool2d(target, 2)}).backward()
     assert (image.grad < 0).all()
+
+
+def test_gram_by_hand() -> None:
+    # Channels (1, 2) and (3, -1) over two places: products 5, 1, 10, over 1 * 2 places * 2 channels.
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])
+    assert gram(features).tolist() == [[[1.25, 0.25], [0.25, 2.5]]]
+    other = {"a": torch.zeros(1, 2, 5, 4)}  # another size: statistics can be compared
+    assert gram_distance({"a": features}, other).item() == pytest.approx((1.25 + 0.25 + 0.25 + 2.5) / 4)
+    with pytest.raises(ValueError, match="taps differ"):
+        gram_distance({"b": features}, other)
+
+
+@given(seed=st.integers(0, 2**16), batch=st.integers(1, 4), channels=st.integers(1, 5))
+def test_gram_agrees_with_numpy_image_by_image(seed: int, batch: int, channels: int) -> None:
+    images = np.random.default_rng(seed).normal(size=(batch, channels, 4, 3))
+    wanted = [np.einsum("iyx,jyx->ij", image, image) / image.size for image in images]
+    found = gram(torch.tensor(images))
+    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-6)
+
+
+def test_gram_never_mixes_the_batch() -> None:
+    """Flattening batch and channels together (a public port does) couples images and depends on the batch."""
+    one, two = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    both = torch.cat([one, two]).requires_grad_()
+    torch.testing.assert_close(gram(both), torch.cat([gram(one), gram(two)]))
+    (gradient,) = torch.autograd.grad(gram(both)[0].square().sum(), both)
+    assert gradient[0].abs().sum() > 0
+    assert gradient[1].abs().sum() == 0
+    # The same images twice: the same loss.
+    target, repeated = {"x": two}, {"x": torch.cat([two, two])}
+    torch.testing.assert_close(
+        gram_distance({"x": one}, target), gram_distance({"x": torch.cat([one, one])}, repeated)
+    )
+
+
+def test_gram_means_the_same_at_any_size() -> None:
+    tile = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(gram(tile), gram(tile.repeat(1, 1, 3, 5)))
+
+
+def test_gram_is_exact_where_sixteen_bits_overflow() -> None:
+    features = torch.full((1, 2, 64, 64), 300.0)  # 4096 * 300² = 3.7e8
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = gram(features.to(torch.bfloat16))
+    assert found.dtype == torch.float32
+    assert found.flatten().tolist() == [300.0**2 / 2] * 4
+
+
+def test_colour_distance_by_hand() -> None:
+    black, red = torch.full((1, 3, 2, 2), -1.0), torch.full((1, 3, 2, 2), -1.0)
+    red[:, 0] = 1.0
+    # Red in [0, 1]: Y 0.299, U -0.147141, V 0.614975; Huber is half the square below 1.
+    wanted = 0.299 + 0.5 * 0.14714119**2 + 0.5 * 0.61497538**2
+    assert colour_distance(red, black).item() == pytest.approx(wanted, abs=1e-6)
+    assert colour_distance(red, red).item() == 0
+    # Grey differs from black in luma alone: one half of the way to white.
+    assert colour_distance(torch.zeros(1, 3, 2, 2), black).item() == pytest.approx(0.5, abs=1e-6)
+
+
+@given(seed=st.integers(0, 2**16))
+def test_colour_distance_agrees_with_the_definition_of_yuv(seed: int) -> None:
+    ours, theirs = np.random.default_rng(seed).uniform(-3, 3, size=(2, 2, 3, 4, 5))  # beyond [-1, 1] as well
+
+    def yuv(images: np.ndarray) -> tuple[np.ndarray, ...]:
+        red, green, blue = np.moveaxis((images + 1) / 2, 1, 0)
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue
+        return luma, 0.436 / (1 - 0.114) * (blue - luma), 0.615 / (1 - 0.299) * (red - luma)
+
+    def huber(x: np.ndarray) -> float:
+        return np.where(np.abs(x) < 1, x**2 / 2, np.abs(x) - 0.5).mean()
+
+    (y, u, v), (y2, u2, v2) = yuv(ours), yuv(theirs)
+    wanted = np.abs(y - y2).mean() + huber(u - u2) + huber(v - v2)
+    assert colour_distance(torch.tensor(ours), torch.tensor(theirs)).item() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_colour_and_style_pull_towards_their_targets() -> None:
+    target = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for distance in (
+        lambda x: colour_distance(x, target),
+        lambda x: gram_distance({"x": x}, {"x": target}),
+    ):
+        image = (target * 0.5).requires_grad_()
+        before = distance(image)
+        (gradient,) = torch.autograd.grad(before, image)
+        assert distance(image - 1e-2 * gradient) < before

@@ -128,3 +128,11 @@ def test_spectral_norm_bounds_every_convolution(patch: PatchDiscriminator) -> No
 def test_no_activation_follows_the_residual_sum() -> None:
     generator = ResnetGenerator(width=4, blocks=1)
     assert (generator.encode(torch.randn(1, 3, 32, 32)) < 0).any()
+
+
+def test_the_unets_tanh_head_bounds_what_the_linear_one_gives() -> None:
+    linear, bounded = UNet(width=4, blocks=1), UNet(width=4, blocks=1, head="tanh")
+    bounded.load_state_dict(linear.state_dict())  # no parameter more
+    photo = torch.rand(1, 3, 16, 16) * 20 - 10
+    with torch.no_grad():
+        torch.testing.assert_close(bounded(photo), torch.tanh(linear(photo)))

@@ -47,7 +47,7 @@ def main(*, config: str, task: str) -> None:
 
     try:
         if config == "train" and RESUMED not in os.environ:
-            sys.argv = resumed_arguments(sys.argv)
+            sys.argv = resumed_arguments(with_forced_keys(sys.argv))
         elif config == "prepare":
             sys.argv = with_first_word(sys.argv, "method")
         entry()
@@ -71,6 +71,22 @@ def with_first_word(argv: list[str], group: str) -> list[str]:
     if len(argv) > 1 and argv[1].isidentifier():
         return [argv[0], f"{group}={argv[1]}", *argv[2:]]
     return argv
+
+
+def with_forced_keys(argv: list[str]) -> list[str]:
+    """Let `-m method=a,b method.key=value` reach each job: Hydra first tries it on the default method alone.
+
+    `++` sets a key or adds it; one that a method does not know is refused by its constructor.
+    """
+    if not {"-m", "--multirun"} & set(argv):
+        return argv
+    swept = [key for key, _, value in (argument.partition("=") for argument in argv) if _is_sweep(value)]
+    inside = tuple(f"{key}." for key in swept)
+    return [f"++{argument}" if inside and argument.startswith(inside) else argument for argument in argv]
+
+
+def _is_sweep(value: str) -> bool:
+    return "," in value or value.startswith(("glob(", "choice(", "shuffle("))
 
 
 def register_resolvers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from toonlab.app.setup import device_named, environment, make, quiet
 from toonlab.engine.checkpoint import Loaded
 from toonlab.engine.direction import domains
 from toonlab.errors import UsageError
+from toonlab.metrics.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,27 @@ def run(cfg: DictConfig) -> None:
     loaded = painter(cfg)
     data, part = _data(cfg, loaded)
     folder = _output(cfg)
+    about = _who(cfg, loaded) | {
+        "part": part,
+        "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
+    }
+    report = score(cfg, loaded, data, part, folder, about)
+    log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
+
+
+def score(
+    cfg: DictConfig, loaded: Loaded, data: Any, part: str, folder: Path, about: Mapping[str, Any]
+) -> Report:
+    """Paint and score a part of `data`; write `report.json` and `before_after.png` into `folder`.
+
+    Args:
+        cfg: says `metrics`, `device`, `rows` (of the picture) and `seed`.
+        loaded: paints.
+        data: the data module.
+        part: `val`, or else its `test` loaders.
+        folder: made if need be.
+        about: goes into the report, with the metrics' settings and the environment.
+    """
     seed_everything(cfg.seed, verbose=False)
     device = device_named(cfg.device)
     ready = stylizer(loaded, device=device, tile=None)
@@ -56,19 +79,12 @@ def run(cfg: DictConfig) -> None:
     for batch in tqdm(targets, desc=f"scoring {target}s", unit="batch"):
         suite.add_targets(batch[target].to(device))
 
-    report = suite.compute()
-    about = {
-        **_who(cfg, loaded),
-        "part": part,
-        "kind": f"to_{target}",
-        "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
-        "metrics": OmegaConf.to_container(cfg.metrics, resolve=True),
-        **environment(),
-    }
+    report: Report = suite.compute()
+    how = {"kind": f"to_{target}", "metrics": OmegaConf.to_container(cfg.metrics, resolve=True)}
     folder.mkdir(parents=True, exist_ok=True)
-    report.to_json(folder / "report.json", about=about)
     im.save(im.sheet(rows, [source, f"as {target}"]), folder / "before_after.png")
-    log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
+    report.to_json(folder / "report.json", about={**about, **how, **environment()})  # last: it says "done"
+    return report
 
 
 def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
@@ -101,7 +117,7 @@ def _who(cfg: DictConfig, loaded: Loaded) -> dict[str, Any]:
     return {
         "checkpoint": str(Path(cfg.ckpt).expanduser().resolve()),
         "iteration": loaded.iteration,
-        "weights": "EMA" if cfg.average else "last",
+        "weights": "EMA" if cfg.average and not cfg.reverse else "last",
     }
 
 

@@ -23,7 +23,7 @@ def painter(cfg: DictConfig) -> Loaded:
         UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
     """
     if "method" not in cfg:
-        return load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average)
+        return load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse)
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
     return Loaded(drawer(cfg), {}, {}, 0)

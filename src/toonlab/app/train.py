@@ -53,6 +53,8 @@ def run(cfg: DictConfig) -> None:
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
+    method.config["name"] = HydraConfig.get().runtime.choices["method"]
+    method.config["paired_terms"] = method.needs_pairs
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
     _check_size(cfg, method)
@@ -109,6 +111,7 @@ def _check(cfg: DictConfig) -> None:
             f"trainer.accelerator={accelerator}: torch sees no GPU on this machine; use trainer=cpu"
         )
     check_precision(cfg)
+    _check_preset(cfg)
     if accelerator == "cpu" and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")
 
@@ -130,6 +133,14 @@ def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
             f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
             "use data=paired photos=DIR cartoons=DIR, or method=cyclegan, which takes unpaired images"
         )
+
+
+def _check_preset(cfg: DictConfig) -> None:
+    """Refuse weights that belong to another method, which might have terms of the same names."""
+    method, preset = HydraConfig.get().runtime.choices["method"], cfg.get("preset")
+    if preset and method not in preset.methods:
+        right = " or ".join(f"method={name}" for name in preset.methods)
+        raise UsageError(f"preset={preset.name} is for {right}, not for method={method}")
 
 
 def _check_size(cfg: DictConfig, method: ToonMethod) -> None:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from toonlab.engine.direction import opposite
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import CHECKPOINT_FORMAT, ToonMethod
 from toonlab.errors import UsageError
@@ -101,22 +102,30 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_generator(path: Path, *, average: bool = True) -> Loaded:
+def load_generator(path: Path, *, average: bool = True, reverse: bool = False) -> Loaded:
     """Rebuild a checkpoint's generator from the config inside it; no other network is needed.
 
     Args:
         path: a checkpoint file, or a run folder (its last checkpoint).
         average: take the EMA weights if there are any.
+        reverse: take the generator that paints the other way; it has no average.
 
     Raises:
-        UsageError: see `read`; or the weights do not fit the network.
+        UsageError: see `read`; or the weights do not fit the network, or nothing paints the other way.
     """
     checkpoint = read(path)
     about = checkpoint["toonlab"]
-    state, prefix = checkpoint["state_dict"], "generator."
-    if average and any(name.startswith("ema.average.") for name in state):
+    name = "inverse_generator" if reverse else "generator"
+    if name not in about["config"]["method"]:
+        raise UsageError(
+            f"reverse=true: ckpt={path} holds one generator; method=cyclegan… train both directions"
+        )
+    state, prefix, painting = checkpoint["state_dict"], f"{name}.", dict(about["painting"])
+    if reverse:
+        painting["direction"] = opposite(painting["direction"])
+    elif average and any(name.startswith("ema.average.") for name in state):
         prefix = "ema.average."
-    generator = build(about["config"]["method"]["generator"])
+    generator = build(about["config"]["method"][name])
     weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     try:
         generator.load_state_dict(weights)
@@ -124,7 +133,7 @@ def load_generator(path: Path, *, average: bool = True) -> Loaded:
         raise UsageError(f"ckpt={path}: its weights do not fit the generator it describes") from error
     return Loaded(
         generator.eval().requires_grad_(False),
-        about["painting"],
+        painting,
         about["config"],
         about["iteration"],
         about.get("origin"),

@@ -17,6 +17,6 @@ def domains(direction: str) -> tuple[str, str]:
     return DIRECTIONS[direction]
 
 
-def reverse(direction: str) -> str:
+def opposite(direction: str) -> str:
     """Return the other direction."""
     return next(other for other in DIRECTIONS if other != direction)

@@ -25,6 +25,7 @@ class UNet(nn.Module):
         blocks: residual blocks at quarter resolution.
         full_skip: how the full-resolution skip joins; `concatenate` gives the anime-scene generator's
             1,476,291 parameters.
+        head: `tanh` bounds the output instead.
         padding: `reflect`, or `same_zeros` as TensorFlow pads: halvings at the bottom and right alone.
         upsampling: `bilinear`, or TensorFlow 1's `legacy_bilinear`, half a pixel up and left of it.
             The published weights want `same_zeros` and `legacy_bilinear`.
@@ -38,11 +39,13 @@ class UNet(nn.Module):
         width: int = 32,
         blocks: int = 4,
         full_skip: Literal["add", "concatenate"] = "add",
+        head: Literal["linear", "tanh"] = "linear",
         padding: Literal["reflect", "same_zeros"] = "reflect",
         upsampling: Literal["bilinear", "legacy_bilinear"] = "bilinear",
     ) -> None:
         super().__init__()
         check_choice("full_skip", full_skip, ["add", "concatenate"])
+        check_choice("head", head, ["linear", "tanh"])
         check_choice("padding", padding, ["reflect", "same_zeros"])
         check_choice("upsampling", upsampling, ["bilinear", "legacy_bilinear"])
         conv: Callable[..., nn.Conv2d] = SameConv if padding == "same_zeros" else reflecting
@@ -67,7 +70,8 @@ class UNet(nn.Module):
             conv(2 * width, 2 * width, 3), leaky(), conv(2 * width, width, 3), leaky(), double()
         )
         joined = 2 * width if full_skip == "concatenate" else width
-        self.head = nn.Sequential(conv(joined, width, 3), leaky(), conv(width, 3, 7))
+        squash = nn.Tanh() if head == "tanh" else nn.Identity()
+        self.head = nn.Sequential(conv(joined, width, 3), leaky(), conv(width, 3, 7), squash)
         initialise(self, "xavier")
 
     def forward(self, photo: Tensor) -> Tensor:

@@ -67,5 +67,10 @@ class LumaShift:
         return _mix(images, (1 - self.luma) * draw + self.luma * torch.tensor(LUMA).to(images))
 
 
+def grey(images: Tensor) -> Tensor:
+    """Luma of `(B, 3, H, W)` in three equal channels, for networks that take RGB."""
+    return _mix(images, torch.tensor(LUMA).to(images)).expand_as(images)
+
+
 def _mix(images: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("bchw,c->bhw", images, weights).unsqueeze(1)
