@@ -17,7 +17,7 @@ from toonlab.engine.terms import Terms
 from toonlab.errors import check_choice
 from toonlab.losses.adversarial import Adversarial, score_match
 from toonlab.networks.discriminators import PatchDiscriminator
-from toonlab.schedules import Schedule, as_schedule, times
+from toonlab.schedules import Hold, Schedule, as_schedule, times
 
 NORMS = {"l1": F.l1_loss, "l2": F.mse_loss}
 
@@ -83,15 +83,20 @@ class CycleGAN(ToonMethod):
         return [self.d_source, self.d_target]
 
     def render(self, batch: Images) -> Images:
-        return {
-            "target": self.generator(batch[self.source]),
-            "source": self.inverse_generator(batch[self.target]),
-        }
+        x, y = batch[self.source], batch[self.target]
+        if not self.weights_now.get("identity", Hold(0.0))(self.iteration):
+            return {"target": self.generator(x), "source": self.inverse_generator(y)}
+        # The identity term looks at G(y) and F(x): drawn in the same passes, it costs less.
+        target, same_target = _together(self.generator, x, y)
+        source, same_source = _together(self.inverse_generator, y, x)
+        return {"target": target, "source": source, "same_target": same_target, "same_source": same_source}
 
     def generator_terms(self, batch: Images, views: Images) -> Terms:
         x, y = batch[self.source], batch[self.target]
         back_x = cache(lambda: self.inverse_generator(views["target"]))
         back_y = cache(lambda: self.generator(views["source"]))
+        same_y = cache(lambda: views["same_target"] if "same_target" in views else self.generator(y))
+        same_x = cache(lambda: views["same_source"] if "same_source" in views else self.inverse_generator(x))
         judged_x = cache(lambda: self.d_source(views["source"]))
         judged_y = cache(lambda: self.d_target(views["target"]))
         return {
@@ -106,9 +111,7 @@ class CycleGAN(ToonMethod):
                 self._feature_cycle(self.d_source, back_x(), x)
                 + self._feature_cycle(self.d_target, back_y(), y)
             ),
-            "identity": lambda: (
-                self.identity_norm(self.generator(y), y) + self.identity_norm(self.inverse_generator(x), x)
-            ),
+            "identity": lambda: self.identity_norm(same_y(), y) + self.identity_norm(same_x(), x),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
@@ -118,9 +121,10 @@ class CycleGAN(ToonMethod):
 
         def judge(side: str) -> Tensor:
             fake = pools[side].query(views[side], self.rng(f"pool-{side}"))
-            return self.adversarial.real(
-                judges[side](real[side]), self.rng(f"real-{side}")
-            ) + self.adversarial.fake(judges[side](fake), self.rng(f"fake-{side}"))
+            on_real, on_fake = _together(judges[side], real[side], fake)
+            return self.adversarial.real(on_real, self.rng(f"real-{side}")) + self.adversarial.fake(
+                on_fake, self.rng(f"fake-{side}")
+            )
 
         return {"source": lambda: judge("source"), "target": lambda: judge("target")}
 
@@ -136,3 +140,9 @@ class CycleGAN(ToonMethod):
         with torch.no_grad():
             wanted = judge.features(original)
         return F.l1_loss(judge.features(back), wanted)
+
+
+def _together(network: nn.Module, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `network(one)`, `network(other)` of a single pass: our norms are per image, so it is exact."""
+    results: Tensor = network(torch.cat([one, other]))
+    return results[: len(one)], results[len(one) :]
