@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from PIL import Image
 import peer_networks as peers
 from commands import PROJECT, Cli
 from toonlab import images
-from toonlab.app import import_weights
+from toonlab.app import evaluate, import_weights, stylize
+from toonlab.app.cli import register_resolvers
 from toonlab.engine.checkpoint import load_generator, read
 from toonlab.errors import UsageError
 from toonlab.representations.surface import guided_filter
@@ -24,12 +26,12 @@ def whitebox(path: Path) -> Path:
     return path
 
 
-def run(*arguments: object) -> None:
+def run(*arguments: object, task: ModuleType = import_weights, config: str = "import_weights") -> None:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        import_weights.run(compose("import_weights", [str(a) for a in arguments]))
+        task.run(compose(config, [str(a) for a in arguments]))
 
 
-def test_import_then_stylize_then_eval(cli: Cli, tmp_path: Path) -> None:
+def test_the_command_writes_a_checkpoint_with_its_origin(cli: Cli, tmp_path: Path) -> None:
     weights = whitebox(tmp_path / "published.npz")
     result = cli("import_weights", "weights=published.npz", "output=peer")
     assert result.returncode == 0, result.stderr
@@ -43,36 +45,41 @@ def test_import_then_stylize_then_eval(cli: Cli, tmp_path: Path) -> None:
     origin = {"file": "published.npz", "sha256": digest, "kind": "whitebox", "channels": "bgr"}
     assert load_generator(tmp_path / "peer").origin == {**origin, "licence": "CC BY-NC-SA 4.0"}
 
+
+def test_imported_weights_paint_as_published_and_are_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOONLAB_OUTPUTS", str(tmp_path / "outputs"))
+    caplog.set_level("INFO")
+    register_resolvers()
+    peer, photos, cartoons = tmp_path / "peer", tmp_path / "photos", tmp_path / "cartoons"
+    run(f"weights={whitebox(tmp_path / 'w.npz')}", f"output={peer}")
     rng = np.random.default_rng(0)
-    for folder in ("photos", "cartoons"):
-        (tmp_path / folder).mkdir()
+    for folder in (photos, cartoons):
+        folder.mkdir()
         for i in range(8):
             small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-            small.resize((64, 48), Image.Resampling.BICUBIC).save(tmp_path / folder / f"{i}.png")
-    result = cli("stylize", "ckpt=peer", "input=photos", "output=painted")
-    assert result.returncode == 0, result.stderr
-    assert result.stderr.count("CC BY-NC-SA") == 1
-    assert digest[:12] in result.stderr
+            small.resize((64, 48), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    caplog.clear()
+    painted = ["input=" + str(photos), "output=" + str(tmp_path / "painted"), "device=cpu"]
+    run(f"ckpt={peer}", *painted, task=stylize, config="stylize")
+    assert caplog.text.count("weights of w.npz (whitebox, sha256") == 1
+    assert caplog.text.count("licence: CC BY-NC-SA 4.0") == 1
 
     # The published inference, filter included, computed apart from our networks.
     arrays = {name: value.float() for name, value in peers.drawn(peers.whitebox_shapes(4, 1)).items()}
-    with Image.open(tmp_path / "photos" / "3.png") as picture:
+    with Image.open(photos / "3.png") as picture:
         photo = images.to_tensor(picture)[None]
     wanted = guided_filter(photo, peers.whitebox(photo.flip(1), arrays).flip(1), 1, 5e-3)
     with Image.open(tmp_path / "painted" / "3.png") as picture:
-        painted = images.to_tensor(picture)[None]
-    assert (painted - wanted.clamp(-1, 1)).abs().max() < 1.2 / 127.5
+        assert (images.to_tensor(picture)[None] - wanted.clamp(-1, 1)).abs().max() < 1.2 / 127.5
 
-    folders = ("photos=photos", "cartoons=cartoons", "data.size=48", "data.workers=0")
-    result = cli("eval", "ckpt=peer", "data=unpaired", *folders)
-    assert result.returncode == 0, result.stderr
-    (report,) = (tmp_path / "peer" / "eval").glob("*/report.json")
+    folders = ["data=unpaired", f"photos={photos}", f"cartoons={cartoons}", "data.size=48", "data.workers=0"]
+    run(f"ckpt={peer}", *folders, "device=cpu", task=evaluate, config="eval")
+    (report,) = (peer / "eval").glob("*/report.json")
     assert json.loads(report.read_text())["scores"]
-    result = cli("eval", "ckpt=peer")
-    assert result.returncode == 2
-    assert result.stderr == (
-        "error: imported weights have no data: add data=unpaired photos=… cartoons=…, or data=demo\n"
-    )
+    with pytest.raises(UsageError, match="imported weights have no data: add data=unpaired"):
+        run(f"ckpt={peer}", task=evaluate, config="eval")
 
 
 def test_a_file_as_output_and_a_licence_of_the_users(tmp_path: Path) -> None:

@@ -41,7 +41,12 @@ def run(cfg: DictConfig) -> None:
         "licence": str(cfg.licence or imported.licence),
     }
     config = {"method": {"generator": imported.node}}
-    write_imported(path, imported.state, painting=imported.painting, config=config, origin=origin)
+    try:
+        write_imported(path, imported.state, painting=imported.painting, config=config, origin=origin)
+    except OSError as error:
+        raise UsageError(
+            f"output={cfg.output}: cannot be written ({error.strerror}); name another"
+        ) from error
     generator = load_generator(path).generator
     if imported.ignored:
         log.info("left out: %d statistics of norms that do not use them", len(imported.ignored))
