@@ -1,6 +1,6 @@
-"""Draw a folder of photos for training: python src/prepare.py --help."""
+"""Prepare images for training: python src/prepare.py --help lists the tasks."""
 
-from toonlab.app.cli import main
+from toonlab.app.cli import main_of_tasks
 
 if __name__ == "__main__":
-    main(config="prepare", task="toonlab.app.prepare")
+    main_of_tasks(config="prepare", package="toonlab.app.prepare")

@@ -63,7 +63,7 @@ def test_every_option_says_in_its_first_line_what_it_is(group: str, option: str)
 
 @pytest.mark.parametrize(
     ("config", "needed"),
-    [("eval", ["ckpt=x"]), ("stylize", ["ckpt=x", "input=a", "output=b"]), ("prepare", ["photos=a"])],
+    [("eval", ["ckpt=x"]), ("stylize", ["ckpt=x", "input=a", "output=b"]), ("prepare_draw", ["photos=a"])],
 )
 def test_the_other_commands_compose(composed, config: str, needed: list[str]) -> None:
     OmegaConf.to_container(composed(*needed, config=config), resolve=True, throw_on_missing=True)
@@ -71,7 +71,7 @@ def test_the_other_commands_compose(composed, config: str, needed: list[str]) ->
 
 @pytest.mark.parametrize("method", sorted(set(options("method")) - set(LEARNING)))
 def test_every_method_that_learns_nothing_draws(composed, method: str) -> None:
-    drawing = train.make(composed(f"method={method}", config="prepare"), "method")
+    drawing = train.make(composed(f"method={method}", config="prepare_draw"), "method")
     photo = torch.rand(1, 3, 40, 33) * 2 - 1
     assert drawing(photo).shape == photo.shape
 

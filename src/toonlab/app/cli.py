@@ -17,9 +17,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
 from toonlab.app.resume import RESUMED, resumed_arguments
+from toonlab.app.tasks import help_of, task_of
+from toonlab.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONF = PROJECT / "conf"
+
+
+def main_of_tasks(*, config: str, package: str) -> None:
+    """Run the task that the first word names: `package.<task>` on `conf/<config>_<task>.yaml`."""
+    if answer := help_of(sys.argv, CONF):
+        sys.stdout.write(answer)
+        return
+    try:
+        task, sys.argv = task_of(sys.argv, CONF)
+    except UsageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    main(config=f"{config}_{task}", task=f"{package}.{task}")
 
 
 def main(*, config: str, task: str) -> None:
@@ -48,8 +63,6 @@ def main(*, config: str, task: str) -> None:
     try:
         if config == "train" and RESUMED not in os.environ:
             sys.argv = resumed_arguments(sys.argv)
-        elif config == "prepare":
-            sys.argv = with_first_word(sys.argv, "method")
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
@@ -64,13 +77,6 @@ def main(*, config: str, task: str) -> None:
             logging.getLogger(__name__).error("error: %s", line)
     if failures:
         sys.exit(2)
-
-
-def with_first_word(argv: list[str], group: str) -> list[str]:
-    """Read a bare first word as `group=word`: `prepare.py flow photos=DIR`."""
-    if len(argv) > 1 and argv[1].isidentifier():
-        return [argv[0], f"{group}={argv[1]}", *argv[2:]]
-    return argv
 
 
 def register_resolvers() -> None:

@@ -1,4 +1,4 @@
-"""`src/prepare.py`: photos and their drawings, as pairs for training."""
+"""`src/prepare.py flow`: photos and their drawings, as pairs for training."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from toonlab import images
 from toonlab.app.painter import drawer
+from toonlab.app.prepare.output import claim
 from toonlab.app.setup import quiet
 from toonlab.data.folders import report, scan
 from toonlab.data.teacher import Teacher
-from toonlab.errors import UsageError
 from toonlab.inference.before_after import before_after
 
 log = logging.getLogger(__name__)
@@ -71,27 +71,9 @@ def run(cfg: DictConfig) -> None:
 
 def _output(cfg: DictConfig, photos: Path) -> Path:
     name = HydraConfig.get().runtime.choices["method"]
-    output = Path(cfg.output or Path(cfg.outputs_dir) / "pairs" / name / photos.name).expanduser().absolute()
+    output = cfg.output or Path(cfg.outputs_dir) / "pairs" / name / photos.name
     settings = {"photos": str(photos), "method": cfg.method, "short_side": cfg.short_side}
-    text, kept = OmegaConf.to_yaml(OmegaConf.create(settings)), output / "settings.yaml"
-    if photos.is_relative_to(output) or output.is_relative_to(photos):
-        raise UsageError(
-            f"output={output}: the photos' folder and this one hold each other; name one elsewhere"
-        )
-    if kept.is_file() and kept.read_text() != text:
-        raise UsageError(
-            f"output={output}: holds drawings of other photos or settings; name another output=DIR"
-        )
-    if output.is_dir() and not kept.is_file() and any(output.iterdir()):
-        raise UsageError(f"output={output}: is there and not ours; name a new folder")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text)
-    except OSError as error:
-        raise UsageError(
-            f"output={output}: cannot be written ({error.strerror}); name another folder"
-        ) from error
-    return output
+    return claim(output, settings=settings, sources={"photos": photos})
 
 
 def _laid(output: Path) -> dict[str, str]:
