@@ -1,189 +1,342 @@
-"""Marks at a fixed place: found in one half of the pictures, proved in the other."""
+"""Marks at a fixed place (emoji, logos, watermarks) that tell two domains apart without looking at the style.
+
+Two tests, and a mark has to pass both. *Agreement*: fine detail that does not cancel in the mean over
+pictures, against random signs (`coherence`). *Held-out match*: the mean detail of one half of the pictures,
+taken as a template, fits the other half's pictures better here than almost anywhere else in them, in more
+pictures than templates of equal-sized control places do. Composition (a horizon, a head in the middle) may
+pass the first, but its detail is another one in each picture, so it fails the second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, stats
+from scipy import stats
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
-from toonlab.data.anchors import SIDE, Anchor
-from toonlab.data.coherence import Array, coherence, details, grouped
+from toonlab.data.anchors import SIDE, Anchor, Area, Place, Shot, View, anchors
+from toonlab.data.coherence import PLANES, Array, coherence, details, grouped
+from toonlab.data.ignore import Box
+from toonlab.data.matching import TOP, Matcher
 
 ALPHA = 0.01
-_CANDIDATES = 3
-_TOP = 0.01
-_JITTER = 2
-_LARGEST = 64
-_CONTROLS = 6
-_LEAST = 0.10
+"""Family-wise error of each test, over all positions, frames and both domains."""
+
+LEAST = 0.1
+"""A mark in a smaller share of the pictures is not told from chance and composition."""
+
+_CANDIDATES = 3  # places of each frame that are put to the second test
+_CONTROLS = 6  # other places of the same size, mirror images first
+_LARGEST = 64  # frame pixels: of a larger place, a part is matched
+_SMALLEST = 6
+_EXTENT = 0.35  # of the highest agreement: where a mark ends
+_STEADIER = 0.85  # of the spread of colours around: what is covered varies less
+_SOLID = 0.2  # of the extent must do so, to be measured by it
+_MARGIN = 8  # frame pixels around a place, to measure its extent
+_TIMES = 3  # enlargement for it
+_APART = 4  # frame pixels between two candidates
+_SAME = 0.2  # of the smaller box's area: two finds are one mark
+_GROUP = 0.5  # correlation of detail thumbnails, from which two pictures are frames of one shot
+_FEWEST = 12  # groups; with fewer, nothing is tested
 
 
-class Place(NamedTuple):
-    top: int
-    left: int
-    height: int
-    width: int
+class Mark(NamedTuple):
+    """A mark at a fixed place.
 
+    `share`: of this domain's pictures that show it, at least. `other`: of the other domain's. `control`: how
+    often templates of other places are found. `p`: the chance of so many matches, times the tests made.
+    `auc`: how well the match alone tells the domains apart on pictures that the template was not made of.
+    `excess`: agreement
+    relative to chance. `box`: all that it may cover in pictures of any size at hand, in shares of the picture.
+    """
 
-class Found(NamedTuple):
+    domain: str
     anchor: Anchor
-    place: Place
+    place: Area
+    box: Box
     share: float
+    other: float
     control: float
     p: float
-    present: NDArray[np.bool_]
-    template: Array
-    peak: float
-    limit: float
-    groups: int
+    auc: float
+    excess: float
+
+    @property
+    def is_shortcut(self) -> bool:
+        """Whether it tells the domains apart; else both have it, or there is no other domain."""
+        return not np.isnan(self.other) and self.other < 0.5 * self.share
 
 
-def stack(pictures: Sequence[NDArray[np.uint8]], anchor: Anchor) -> tuple[NDArray[np.float16], list[tuple[slice, slice]]]:
-    maps = np.empty((len(pictures), 6, SIDE, SIDE), np.float16)
-    covers = []
-    for i, picture in enumerate(pictures):
-        frame, covered = anchor.view(picture)
-        maps[i] = details(frame, covered)
-        covers.append(covered)
-    return maps, covers
+class Domain(NamedTuple):
+    """Pictures of one domain, and which of them are frames of one shot."""
+
+    name: str
+    shots: Sequence[Shot]
+    groups: NDArray[np.integer]
 
 
-def candidates(maps, groups, rng, alpha):
-    found = coherence(grouped(maps, groups), alpha=alpha, rng=rng)
-    energy = found.energy
-    median = float(np.median(energy))
-    spread = 1.4826 * float(np.median(np.abs(energy - median)))
-    limit = max(found.limit, median + 5 * spread)
-    left = energy.copy()
-    places = []
-    for _ in range(_CANDIDATES):
-        peak = float(left.max())
-        if peak <= limit:
-            break
-        y, x = np.unravel_index(int(left.argmax()), left.shape)
-        on = (energy > max(limit, 0.25 * peak)).astype(np.uint8)
-        on = cv2.morphologyEx(on, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-        _, labels, boxes, _ = cv2.connectedComponentsWithStats(on, connectivity=8)
-        a, b, w, h, _ = boxes[labels[y, x]]
-        places.append((Place(int(b), int(a), int(h), int(w)), peak, limit, (int(y), int(x))))
-        left[max(0, b - 2) : b + h + 2, max(0, a - 2) : a + w + 2] = 0
-    return places, found
+def groups(shots: Sequence[Shot]) -> NDArray[np.integer]:
+    """Number pictures so that near-equal ones, such as a film's neighbouring frames, share a number."""
+    thumbs = np.stack([_thumb(shot) for shot in shots])
+    return np.asarray(connected_components(csr_matrix(thumbs @ thumbs.T > _GROUP), directed=False)[1])
 
 
-def window(place: Place, peak: tuple[int, int]) -> Place:
-    """The part of a large place that is matched."""
-    def cut(start, length, centre):
-        if length <= _LARGEST:
-            length2 = max(length, 6)
-            start = min(max(start - (length2 - length) // 2, 0), SIDE - length2)
-            return start, length2
-        return min(max(centre - _LARGEST // 2, start), start + length - _LARGEST), _LARGEST
-    top, height = cut(place.top, place.height, peak[0])
-    left, width = cut(place.left, place.width, peak[1])
+def find_marks(
+    domains: Sequence[Domain], *, seed: int = 0, workers: int = 1, step: Callable[[], object] = lambda: None
+) -> list[Mark]:
+    """Search one or two domains, and look for what one has in the other.
+
+    Args:
+        domains: of each, at least 12 groups are needed to test anything.
+        seed: of halves, signs and control places.
+        workers: threads.
+        step: called after each of the `frames_of` every domain.
+    """
+    tests = sum(len(frames_of(domain)) for domain in domains)
+    found = list[Mark]()
+    for domain in domains:
+        others = [each for each in domains if each is not domain]
+        suspects = list[_Suspect]()
+        for number, anchor in enumerate(frames_of(domain)):
+            frame = _Frame(domain, anchor, workers)
+            suspects += frame.suspects(ALPHA / tests, np.random.default_rng([seed, number]))
+            step()
+        marks = list[Mark]()
+        # In the frame that a mark is fixed to it agrees most; in the others it is smeared.
+        for suspect in sorted(suspects, key=lambda suspect: -suspect.excess):
+            box = _covered(suspect.anchor, suspect.place, domain)
+            if any(_overlap(box, mark.box) > _SAME for mark in marks):
+                continue
+            frame = _Frame(domain, suspect.anchor, workers)
+            if not (proof := frame.prove(suspect, seed, tests * _CANDIDATES, others)):
+                continue
+            near = [s for s in suspects if _overlap(box, _covered(s.anchor, s.place, domain)) > _SAME]
+            measured = [(s.anchor, *_measured(domain, proof.shows, s.anchor, s.place)) for s in near]
+            anchor, area, _ = max(measured, key=lambda each: each[2])
+            marks.append(Mark(domain.name, anchor, area, _covered(anchor, area, domain), *proof[1:]))
+        found += marks
+    return found
+
+
+def frames_of(domain: Domain) -> list[Anchor]:
+    """Return the frames of reference in which a domain is searched; none if it has too few pictures."""
+    if len(np.unique(domain.groups)) < _FEWEST:
+        return []
+    return anchors([(shot.width, shot.height) for shot in domain.shots])
+
+
+class _Suspect(NamedTuple):
+    """A place where pictures agree beyond chance; `excess` is relative to chance."""
+
+    anchor: Anchor
+    place: Place
+    window: Place
+    excess: float
+
+
+class _Proof(NamedTuple):
+    """Which pictures show a mark, and the rest of what `Mark` tells of it."""
+
+    shows: NDArray[np.bool_]
+    share: float
+    other: float
+    control: float
+    p: float
+    auc: float
+    excess: float
+
+
+class _Frame:
+    """All pictures of a domain in one frame of reference."""
+
+    def __init__(self, domain: Domain, anchor: Anchor, workers: int) -> None:
+        self.domain, self.anchor, self.workers = domain, anchor, workers
+        self.maps, self.views = _stack(domain.shots, anchor, workers)
+
+    def suspects(self, alpha: float, rng: np.random.Generator) -> Iterator[_Suspect]:
+        """Yield places where the pictures agree beyond chance, the most agreeing first."""
+        energy, excess = coherence(grouped(self.maps, self.domain.groups), alpha=alpha, rng=rng)
+        left = excess.copy()
+        for _ in range(_CANDIDATES):
+            peak = float(left.max())
+            if peak <= 1:
+                return
+            y, x = (int(i) for i in np.unravel_index(int(left.argmax()), left.shape))
+            place = _extent(excess, y, x, max(1, 0.25 * peak))
+            yield _Suspect(self.anchor, place, _window(place, y, x), peak)
+            rows = slice(max(0, place.top - _APART), place.top + place.height + _APART)
+            left[rows, max(0, place.left - _APART) : place.left + place.width + _APART] = 0
+
+    def prove(self, suspect: _Suspect, seed: int, tests: int, others: Sequence[Domain]) -> _Proof | None:
+        """Match each half of the pictures with the other half's mean detail; None if that proves nothing."""
+        rng = np.random.default_rng(seed)
+        numbers, place = self.domain.groups, suspect.window
+        matcher = Matcher(self.maps, self.views)
+        names = np.unique(numbers)
+        first = np.isin(numbers, rng.permutation(names)[: len(names) // 2])
+
+        def match(at: Place) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+            one, two = (matcher.ranks(matcher.template(at, half, numbers), at) for half in (first, ~first))
+            return np.where(first, two[0], one[0]), np.where(first, two[1], one[1])
+
+        ranks, fits = match(place)
+        share, n = _rate(ranks, numbers)
+        if share < LEAST:
+            return None
+        control = max([TOP, *(_rate(match(at)[0], numbers)[0] for at in _controls(place, rng))])
+        p = min(1.0, float(stats.binom.sf(int(share * n) - 1, n, control)) * tests)
+        if p > ALPHA or (share - control) / (1 - control) < LEAST:
+            return None
+        shows = np.nan_to_num(ranks, nan=1.0) < TOP
+        other = auc = float("nan")
+        if others:
+            maps, views = _stack(others[0].shots, self.anchor, self.workers)
+            elsewhere, their_fits = Matcher(maps, views).ranks(matcher.template(place, shows, numbers), place)
+            other, auc = _rate(elsewhere, others[0].groups)[0], _auc(fits, their_fits)
+        return _Proof(shows, share, other, control, p, auc, suspect.excess)
+
+
+def _measured(domain: Domain, shows: NDArray[np.bool_], anchor: Anchor, place: Place) -> tuple[Area, float]:
+    """Measure a mark's extent, enlarged, on the pictures that show it; also how well they agree there.
+
+    There they agree, and their colours vary less than beside it. The first alone reaches a little too
+    far, as any filter does; the second alone meets flat grounds.
+    """
+    top, left = max(0, place.top - _MARGIN), max(0, place.left - _MARGIN)
+    bottom, right = place.top + place.height + _MARGIN, place.left + place.width + _MARGIN
+    wide = Place(top, left, min(SIDE, bottom) - top, min(SIDE, right) - left)
+    chosen = [shot for shot, show in zip(domain.shots, shows, strict=True) if show]
+    pixels = np.stack([anchor.enlarged(shot, wide, _TIMES) for shot in chosen])
+    whole = slice(0, wide.height * _TIMES), slice(0, wide.width * _TIMES)
+    means = grouped(np.stack([details(View(each, *whole)) for each in pixels]), domain.groups[shows])
+    total, power = np.square(means.sum(axis=0)).sum(axis=0), np.square(means).sum(axis=(0, 1))
+    energy = cv2.blur(total / (power + 0.05 * len(means)), (_TIMES, _TIMES))
+    inside = np.zeros_like(energy)
+    y0, x0 = (place.top - top) * _TIMES, (place.left - left) * _TIMES
+    within = slice(y0, y0 + place.height * _TIMES), slice(x0, x0 + place.width * _TIMES)
+    inside[within] = energy[within]
+    y, x = (int(i) for i in np.unravel_index(int(inside.argmax()), inside.shape))
+    peak = float(inside.max())
+    rough = _extent(energy, y, x, max(2.5, _EXTENT * peak), gaps=3 * _TIMES)
+    found = _steady(pixels, rough) or rough
+    starts = (top, left, 0, 0)
+    return Area(*(value / _TIMES + start for value, start in zip(found, starts, strict=True))), peak
+
+
+def _steady(pixels: NDArray[np.uint8], rough: Place) -> Place | None:
+    """Return the part of a place in which colours vary less than around it; None if there is hardly any.
+
+    Args:
+        pixels: `(n, h, w, 3)`.
+        rough: the place.
+    """
+    spread = cv2.blur(pixels.astype(np.float32).std(axis=0).mean(axis=-1), (3, 3))
+    around = np.ones(spread.shape, bool)
+    around[rough.top : rough.top + rough.height, rough.left : rough.left + rough.width] = False
+    if around.mean() < 0.1:
+        return None
+    lower = (spread < _STEADIER * float(np.median(spread[around]))).astype(np.uint8)
+    lower[around] = 0
+    lower = cv2.morphologyEx(lower, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    if lower.sum() < _SOLID * rough.height * rough.width:
+        return None
+    rows, columns = np.flatnonzero(lower.any(axis=1)), np.flatnonzero(lower.any(axis=0))
+    return Place(
+        int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    )
+
+
+def _covered(anchor: Anchor, place: Place | Area, domain: Domain) -> Box:
+    """Return all that a place covers in pictures of the domain's sizes."""
+    sizes = {(shot.width, shot.height) for shot in domain.shots}
+    boxes = [box for size in sizes if (box := anchor.box(place, *size)).area > 0]
+    if not boxes:
+        return Box(0, 0, 0, 0)
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
+
+
+def _stack(
+    shots: Sequence[Shot], anchor: Anchor, workers: int
+) -> tuple[NDArray[np.float16], list[View]]:
+    maps = np.empty((len(shots), PLANES, SIDE, SIDE), np.float16)
+
+    def fill(i: int) -> View:
+        view = anchor.view(shots[i])
+        maps[i] = details(view)
+        return view
+
+    with ThreadPoolExecutor(workers) as pool:  # OpenCV lets go of the interpreter
+        return maps, list(pool.map(fill, range(len(shots))))
+
+
+def _extent(energy: Array, y: int, x: int, above: float, gaps: int = 5) -> Place:
+    """Return the rectangle around the connected part, gaps of letters closed, that holds a position."""
+    on = cv2.morphologyEx((energy > above).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((gaps, gaps), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(on, connectivity=8)
+    left, top, width, height, _ = (int(value) for value in boxes[labels[y, x]])
     return Place(top, left, height, width)
 
 
-class Matcher:
-    """How well a template fits at each place of each picture."""
+def _window(place: Place, y: int, x: int) -> Place:
+    """Return what of a place is matched: not less than detail needs, not more than leaves others to compare."""
 
-    def __init__(self, maps, covers):
-        self.maps = maps
-        self.covers = covers
-        self.spectra = fft.rfft2(maps.astype(np.float32), axes=(-2, -1))
-        power = (maps.astype(np.float32) ** 2).sum(axis=1)
-        self.sums = np.zeros((len(maps), SIDE + 1, SIDE + 1), np.float32)
-        self.sums[:, 1:, 1:] = power.cumsum(1, dtype=np.float64).cumsum(2)
+    def cut(start: int, length: int, centre: int) -> tuple[int, int]:
+        wanted = min(max(length, _SMALLEST), _LARGEST)
+        start = start - (wanted - length) // 2 if length < wanted else max(centre - wanted // 2, start)
+        return min(max(start, 0), SIDE - wanted), wanted
 
-    def scores(self, template: Array) -> Array:
-        """`(n, SIDE - h + 1, SIDE - w + 1)` correlations in [-1, 1]."""
-        h, w = template.shape[1:]
-        padded = np.zeros((6, SIDE, SIDE), np.float32)
-        padded[:, :h, :w] = template
-        spectrum = np.conj(fft.rfft2(padded, axes=(-2, -1)))
-        both = np.einsum("nfhw,fhw->nhw", self.spectra, spectrum)
-        product = fft.irfft2(both, s=(SIDE, SIDE), axes=(-2, -1))[:, : SIDE - h + 1, : SIDE - w + 1]
-        s = self.sums
-        power = s[:, h:, w:] - s[:, :-h, w:] - s[:, h:, :-w] + s[:, :-h, :-w]
-        norm = np.sqrt(np.maximum(power, 0)) + 0.1 * np.sqrt(6 * h * w)
-        return product / (norm * np.sqrt((template**2).sum()) + 1e-9)
-
-    def ranks(self, template: Array, place: Place) -> tuple[NDArray, NDArray]:
-        """Share of other positions in the same picture that fit at least as well; NaN where it is not covered."""
-        scores = self.scores(template)
-        k = 2 * _JITTER + 1
-        u = np.full(len(scores), np.nan)
-        at = np.full(len(scores), np.nan)
-        for i, (score, (rows, cols)) in enumerate(zip(scores, self.covers, strict=True)):
-            y0, y1, x0, x1 = rows.start, rows.stop - place.height, cols.start, cols.stop - place.width
-            if not (y0 <= place.top <= y1 and x0 <= place.left <= x1):
-                continue
-            pooled = cv2.dilate(np.ascontiguousarray(score), np.ones((k, k), np.uint8))[y0 : y1 + 1, x0 : x1 + 1]
-            y, x = place.top - y0, place.left - x0
-            here = pooled[y, x]
-            other = np.ones(pooled.shape, bool)
-            other[max(0, y - place.height) : y + place.height, max(0, x - place.width) : x + place.width] = False
-            # A place may fill the frame from side to side.
-            if other.sum() < 20:
-                continue
-            u[i] = (pooled[other] >= here).mean()
-            at[i] = here
-        return u, at
+    (top, height), (left, width) = cut(place.top, place.height, y), cut(place.left, place.width, x)
+    return Place(top, left, height, width)
 
 
-def rate(u, groups):
-    """Share of groups present, effective count."""
-    ok = ~np.isnan(u)
-    g = np.asarray(groups)[ok]
-    hit = (u[ok] < _TOP).astype(float)
-    if not len(g):
+def _controls(place: Place, rng: np.random.Generator) -> list[Place]:
+    """Return places of equal size that do not meet this one, its mirror images first."""
+    left, top = SIDE - place.left - place.width, SIDE - place.top - place.height
+    tried = [place._replace(left=left), place._replace(top=top), place._replace(left=left, top=top)]
+    for _ in range(4 * _CONTROLS):
+        random = rng.integers(0, [SIDE - place.height + 1, SIDE - place.width + 1])
+        tried.append(place._replace(top=int(random[0]), left=int(random[1])))
+    apart = [
+        other
+        for other in tried
+        if abs(other.top - place.top) >= place.height or abs(other.left - place.left) >= place.width
+    ]
+    return apart[:_CONTROLS]
+
+
+def _rate(ranks: NDArray[np.floating], numbers: NDArray[np.integer]) -> tuple[float, int]:
+    """Return the share of groups that show a mark, each group's pictures counted together, and their number."""
+    covered = ~np.isnan(ranks)
+    if not covered.any():
         return 0.0, 0
-    _, inverse = np.unique(g, return_inverse=True)
-    n = inverse.max() + 1
-    mean = np.bincount(inverse, hit) / np.bincount(inverse)
-    return float(mean.mean()), int(n)
+    means = grouped((ranks[covered] < TOP).astype(float), numbers[covered])
+    return float(means.mean()), len(means)
 
 
-def search(pictures, anchor, groups, *, seed=0, tests=1, verbose=False):
-    rng = np.random.default_rng(seed)
-    maps, covers = stack(pictures, anchor)
-    groups = np.asarray(groups)
-    order = rng.permutation(groups.max() + 1)
-    first = np.isin(groups, order[: len(order) // 2])
-    renumber = lambda g: np.unique(g, return_inverse=True)[1]
-    places, co = candidates(maps[first], renumber(groups[first]), rng, ALPHA)
-    if not places:
-        return [], co
-    second = ~first
-    matcher = Matcher(maps[second], [c for c, s in zip(covers, second) if s])
-    mean = grouped(maps[first], renumber(groups[first])).mean(axis=0)
-    out = []
-    for place, peak, limit, at in places:
-        win = window(place, at)
-        def template(w):
-            return mean[:, w.top : w.top + w.height, w.left : w.left + w.width]
-        u, score = matcher.ranks(template(win), win)
-        share, n = rate(u, groups[second])
-        controls = []
-        others = [
-            win._replace(left=SIDE - win.left - win.width),
-            win._replace(top=SIDE - win.top - win.height),
-            win._replace(left=SIDE - win.left - win.width, top=SIDE - win.top - win.height),
-        ]
-        while len(others) < _CONTROLS:
-            others.append(win._replace(top=int(rng.integers(0, SIDE - win.height + 1)), left=int(rng.integers(0, SIDE - win.width + 1))))
-        for o in others:
-            if abs(o.top - win.top) < win.height and abs(o.left - win.left) < win.width:
-                continue
-            cu, _ = matcher.ranks(template(o), o)
-            controls.append(rate(cu, groups[second])[0])
-        base = max(_TOP, float(np.mean(controls)) if controls else 0)
-        k = int(np.floor(share * n))
-        p = float(stats.binom.sf(k - 1, n, base)) if n else 1.0
-        if verbose:
-            print(f"   {anchor} {place} peak {peak:.1f} null {co.limit:.1f} lim {limit:.1f} m {co.groups} share {share:.2f} n {n} controls {np.round(controls,2)} p {p:.1e}")
-        out.append((place, win, share, base, controls, p, peak, co.limit, n))
-    return out, co
+def _auc(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> float:
+    ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
+    if not len(ours) or not len(theirs):
+        return float("nan")
+    return float(stats.mannwhitneyu(ours, theirs).statistic) / (len(ours) * len(theirs))
+
+
+def _overlap(one: Box, two: Box) -> float:
+    """Return the common area as a share of the smaller box."""
+    wide = min(one.right, two.right) - max(one.left, two.left)
+    high = min(one.bottom, two.bottom) - max(one.top, two.top)
+    return max(wide, 0) * max(high, 0) / max(min(one.area, two.area), 1e-9)
+
+
+def _thumb(shot: Shot) -> Array:
+    grey = cv2.cvtColor(shot.pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = small - cv2.GaussianBlur(small, (0, 0), 4)
+    detail = np.clip(detail / (np.abs(detail).mean() + 2), -2, 2).ravel()
+    return np.asarray(detail / (np.linalg.norm(detail) + 1e-6), dtype=np.float32)
