@@ -45,6 +45,31 @@ class Steps:
         return self.values[bisect.bisect_right(self.at, iteration)]
 
 
+class Product:
+    """Two schedules multiplied."""
+
+    def __init__(self, one: Schedule, other: Schedule) -> None:
+        self.one, self.other = one, other
+
+    def __call__(self, iteration: int) -> float:
+        return self.one(iteration) * self.other(iteration)
+
+
+def times(one: Schedule, other: Schedule) -> Schedule:
+    """Multiply; what is constant or 0 stays so."""
+    held = [schedule.value for schedule in (one, other) if isinstance(schedule, Hold)]
+    if len(held) == 2:
+        return Hold(held[0] * held[1])
+    if 0 in held:
+        return Hold(0.0)
+    return Product(one, other)
+
+
+def is_off(schedule: Schedule) -> bool:
+    """Whether it is the number 0, at every iteration."""
+    return isinstance(schedule, Hold) and schedule.value == 0
+
+
 def as_schedule(value: float | Schedule) -> Schedule:
     """Turn a number into a constant schedule; leave a schedule alone.
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from toonlab.data.stream import Files, Gallery, Stream, UnpairedDraws
+from toonlab.data.stream import Draws, Files, Gallery, Stream
 from toonlab.data.synthetic import ColourBlocks
 from toonlab.errors import UsageError
 
@@ -28,8 +28,8 @@ class Levels:
         return Image.new("RGB", (8, 8), (index, index, index))
 
 
-def draws(photos: int = 5, cartoons: int = 7, seed: int = 0) -> UnpairedDraws:
-    return UnpairedDraws(
+def draws(photos: int = 5, cartoons: int = 7, seed: int = 0) -> Draws:
+    return Draws(
         photos=Levels(photos),
         cartoons=Levels(cartoons),
         size=8,
@@ -89,9 +89,7 @@ def test_pairs_change_from_epoch_to_epoch() -> None:
 def test_a_draw_is_the_same_in_any_order() -> None:
     blocks = [ColourBlocks(count=3, side=20, flat=flat, key="k") for flat in (False, True)]
     data, again = (
-        UnpairedDraws(
-            photos=blocks[0], cartoons=blocks[1], size=8, zoom=(1.0, 2.0), flip=0.5, seed=0, derived={}
-        )
+        Draws(photos=blocks[0], cartoons=blocks[1], size=8, zoom=(1.0, 2.0), flip=0.5, seed=0, derived={})
         for _ in range(2)
     )
     forward = {i: data[i] for i in range(12)}
@@ -103,9 +101,7 @@ def test_a_draw_is_the_same_in_any_order() -> None:
 
 def test_a_picture_is_cropped_anew_each_time() -> None:
     blocks = ColourBlocks(count=1, side=64, flat=False, key="k")
-    data = UnpairedDraws(
-        photos=blocks, cartoons=blocks, size=8, zoom=(2.0, 4.0), flip=0.5, seed=0, derived={}
-    )
+    data = Draws(photos=blocks, cartoons=blocks, size=8, zoom=(2.0, 4.0), flip=0.5, seed=0, derived={})
     items = [data[i] for i in range(4)]
     crops = [item[domain] for item in items for domain in ("photo", "cartoon")]
     assert not any(torch.equal(a, b) for i, a in enumerate(crops) for b in crops[:i])

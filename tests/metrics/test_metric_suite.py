@@ -37,7 +37,7 @@ def filled(photos: int = 6, cartoons: int = 14, shift: float = 0.4, **changes: o
     photo = pictures(photos, 1)
     for batch in photo.split(4):
         suite.add_painted(batch + shift / 2, batch)
-    suite.add_cartoons(pictures(cartoons, 2, shift))
+    suite.add_targets(pictures(cartoons, 2, shift))
     return suite
 
 
@@ -48,9 +48,9 @@ def test_every_score_has_its_baselines_and_n() -> None:
         score = report.scores[f"{name}_tiny"]
         assert score.n == 6  # min(6, 14 // 2)
         assert score.real_vs_real is not None
-        assert score.photo_as_is is not None
+        assert score.source_as_is is not None
     content = report.scores["content_tiny"]
-    assert (content.photo_as_is, report.scores["edge_f1"].photo_as_is) == (0, 1)
+    assert (content.source_as_is, report.scores["edge_f1"].source_as_is) == (0, 1)
     assert content.unrelated is not None
     assert 0 < content.value < content.unrelated
 
@@ -58,8 +58,8 @@ def test_every_score_has_its_baselines_and_n() -> None:
 def test_painted_lies_between_photo_and_cartoons() -> None:
     score = filled(photos=40, cartoons=80).compute().scores["kid_tiny"]
     assert score.real_vs_real is not None
-    assert score.photo_as_is is not None
-    assert score.real_vs_real < score.value < score.photo_as_is
+    assert score.source_as_is is not None
+    assert score.real_vs_real < score.value < score.source_as_is
 
 
 def test_values_are_the_distances_between_the_drawn_sets() -> None:
@@ -69,23 +69,25 @@ def test_values_are_the_distances_between_the_drawn_sets() -> None:
     score = filled().compute().scores["fd_tiny"]
     assert score.value == pytest.approx(frechet_distance(reference, extract(photo + 0.2)), rel=1e-3)
     assert score.real_vs_real == pytest.approx(frechet_distance(reference, held_out), rel=1e-3)
-    assert score.photo_as_is == pytest.approx(frechet_distance(reference, extract(photo)), rel=1e-3)
+    assert score.source_as_is == pytest.approx(frechet_distance(reference, extract(photo)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("photos", "cartoons", "n"), [(5, 40, 5), (20, 13, 6), (4, 8, 4)])
 def test_n_is_equal_everywhere(photos: int, cartoons: int, n: int) -> None:
     report = filled(photos, cartoons).compute()
     assert {report.scores[f"{name}_tiny"].n for name in BETWEEN_SETS} == {n}
-    assert report.protocol["images"] == {"n": n, "photos": photos, "cartoons": cartoons}
+    assert report.protocol["images"] == {"n": n, "sources": photos, "targets": cartoons}
     assert report.protocol["kid"]["subset_size"] == n // 2
     assert report.scores["content_tiny"].n == photos
 
 
-@pytest.mark.parametrize(("photos", "cartoons", "missing"), [(3, 20, "add photos"), (9, 7, "add cartoons")])
+@pytest.mark.parametrize(
+    ("photos", "cartoons", "missing"), [(3, 20, "add images to paint"), (9, 7, "add images of the target")]
+)
 def test_too_few_images_are_named(photos: int, cartoons: int, missing: str) -> None:
     suite = tiny_suite()
     suite.add_painted(pictures(photos, 1), pictures(photos, 1))
-    suite.add_cartoons(pictures(cartoons, 2))
+    suite.add_targets(pictures(cartoons, 2))
     with pytest.raises(UsageError, match=f"found {photos} and {cartoons}; {missing}") as caught:
         suite.compute()
     assert "\n" not in str(caught.value)
@@ -116,10 +118,10 @@ def test_reset_forgets() -> None:
     suite = filled()
     suite.reset()
     suite.add_painted(pictures(5, 7), pictures(5, 8))
-    suite.add_cartoons(pictures(10, 9))
+    suite.add_targets(pictures(10, 9))
     fresh = tiny_suite()
     fresh.add_painted(pictures(5, 7), pictures(5, 8))
-    fresh.add_cartoons(pictures(10, 9))
+    fresh.add_targets(pictures(10, 9))
     assert suite.compute() == fresh.compute()
 
 
@@ -128,7 +130,7 @@ def test_the_batches_do_not_matter() -> None:
     for i in range(6):
         suite.add_painted(photo[i : i + 1] + 0.2, photo[i : i + 1])
     for batch in cartoons.split(5):
-        suite.add_cartoons(batch)
+        suite.add_targets(batch)
     assert suite.compute().scalars() == pytest.approx(filled().compute().scalars(), abs=1e-4)
 
 
@@ -210,10 +212,10 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch:
 
 
 def test_scalars_are_flat_and_leave_out_what_is_not_there() -> None:
-    score = Score(value=0.5, real_vs_real=None, photo_as_is=0.0, unrelated=2.0, n=4, better="lower")
+    score = Score(value=0.5, real_vs_real=None, source_as_is=0.0, unrelated=2.0, n=4, better="lower")
     assert Report(scores={"content": score}, protocol={}).scalars() == {
         "content": 0.5,
-        "content_photo_as_is": 0.0,
+        "content_source_as_is": 0.0,
         "content_unrelated": 2.0,
     }
 
@@ -225,6 +227,12 @@ def test_table_is_aligned_and_names_its_protocol() -> None:
     assert kid[column - 1].isdigit()
     assert kid[column] == " "
     text = "\n".join(lines)
-    for fact in ("n = 6 each", "6 photos and 14 cartoons", "tiny, 8 numbers", "32x32", "5 subsets of 3"):
+    for fact in (
+        "n = 6 each",
+        "6 painted and 14 of the target domain",
+        "tiny, 8 numbers",
+        "32x32",
+        "5 subsets of 3",
+    ):
         assert fact in text
     assert tiny_content().protocol["edges"]["tolerance_pixels"] == 2

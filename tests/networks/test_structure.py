@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from toonlab.networks.discriminators import EdgeDiscriminator, PatchDiscriminator, SpectralPatch
+from toonlab.networks.cycle_resnet import CycleResnet
+from toonlab.networks.discriminators import (
+    EdgeDiscriminator,
+    PatchDiscriminator,
+    PatchGAN,
+    ResidualDiscriminator,
+    SpectralPatch,
+)
 from toonlab.networks.resnet import ResnetGenerator
 from toonlab.networks.unet import UNet
 
@@ -19,6 +26,11 @@ from toonlab.networks.unet import UNet
         (lambda: EdgeDiscriminator(), 1_129_665),
         (lambda: SpectralPatch(channels=3), 287_137),
         (lambda: SpectralPatch(channels=1), 286_561),
+        (lambda: CycleResnet(), 11_378_179),
+        (lambda: CycleResnet(blocks=6), 7_837_699),
+        (lambda: CycleResnet(upsampling="resize"), 11_378_179),
+        (lambda: PatchGAN(), 2_764_737),
+        (lambda: ResidualDiscriminator(), 2_502_209),
     ],
 )
 def test_parameter_counts_are_the_references(network, parameters: int) -> None:
@@ -27,16 +39,23 @@ def test_parameter_counts_are_the_references(network, parameters: int) -> None:
 
 @pytest.mark.parametrize(
     "generator",
-    [UNet(width=4), UNet(width=4, full_skip="concatenate"), ResnetGenerator(width=4, blocks=1)],
-    ids=["unet", "unet-concatenate", "resnet"],
+    [
+        UNet(width=4),
+        UNet(width=4, full_skip="concatenate"),
+        ResnetGenerator(width=4, blocks=1),
+        CycleResnet(width=4, blocks=1),
+        CycleResnet(width=4, blocks=1, upsampling="resize"),
+    ],
+    ids=["unet", "unet-concatenate", "resnet", "cycle", "cycle-resize"],
 )
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (52, 12)])
 def test_generators_keep_the_shape_at_multiples_of_four(generator: nn.Module, size: tuple[int, int]) -> None:
     assert generator(torch.zeros(2, 3, *size)).shape == (2, 3, *size)
 
 
-def test_latent_is_a_quarter_and_decodes_to_the_forward_pass() -> None:
-    generator = ResnetGenerator(width=4, blocks=2)
+@pytest.mark.parametrize("kind", [ResnetGenerator, CycleResnet])
+def test_latent_is_a_quarter_and_decodes_to_the_forward_pass(kind: type) -> None:
+    generator = kind(width=4, blocks=2)
     photo = torch.rand(1, 3, 24, 32) * 2 - 1
     latent = generator.encode(photo)
     assert latent.shape == (1, 16, 6, 8)
@@ -62,6 +81,12 @@ def test_receptive_fields_and_strides() -> None:
     assert edge.features(torch.zeros(1, 3, 64, 64)).shape == (1, 32, 16, 16)
     assert receptive_field(edge, 3) == 37
     assert receptive_field(patch, 1) == 43
+    patchgan, residual = PatchGAN(width=4), ResidualDiscriminator(width=4)
+    assert patchgan(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
+    assert residual(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 32, 32)
+    assert patchgan.features(torch.zeros(1, 3, 64, 64)).shape == (1, 32, 7, 7)
+    assert receptive_field(patchgan, 3) == 70
+    assert receptive_field(residual, 3) == 47
 
 
 def test_spectral_norm_bounds_every_convolution() -> None:

@@ -17,6 +17,7 @@ from toonlab import images as im
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, environment, make, quiet
 from toonlab.engine.checkpoint import Loaded
+from toonlab.engine.direction import domains
 from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -39,31 +40,34 @@ def run(cfg: DictConfig) -> None:
     ready = stylizer(loaded, device=device, tile=None)
     suite = make(cfg, "metrics")
 
-    photos, cartoons = data.val_dataloader() if part == "val" else data.test_dataloader()
+    source, target = domains(loaded.painting.get("direction", "to_cartoon"))
+    loaders = data.val_dataloader() if part == "val" else data.test_dataloader()
+    sources, targets = loaders if source == "photo" else reversed(loaders)
     rows: list[list[Image.Image]] = []
-    wanted = {round(i * (len(photos.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
+    wanted = {round(i * (len(sources.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
     seen = 0
-    for batch in tqdm(photos, desc="painting and scoring", unit="batch"):
-        photo = batch["photo"].to(device)
-        painted = ready.paint(photo)
-        suite.add_painted(painted, photo)
-        shown = [i for i in range(len(photo)) if seen + i in wanted]
-        rows += [[im.to_picture(photo[i]), im.to_picture(painted[i])] for i in shown]
-        seen += len(photo)
-    for batch in tqdm(cartoons, desc="scoring cartoons", unit="batch"):
-        suite.add_cartoons(batch["cartoon"].to(device))
+    for batch in tqdm(sources, desc="painting and scoring", unit="batch"):
+        images = batch[source].to(device)
+        painted = ready.paint(images)
+        suite.add_painted(painted, images)
+        shown = [i for i in range(len(images)) if seen + i in wanted]
+        rows += [[im.to_picture(images[i]), im.to_picture(painted[i])] for i in shown]
+        seen += len(images)
+    for batch in tqdm(targets, desc=f"scoring {target}s", unit="batch"):
+        suite.add_targets(batch[target].to(device))
 
     report = suite.compute()
     about = {
         **_who(cfg, loaded),
         "part": part,
+        "kind": f"to_{target}",
         "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
         "metrics": OmegaConf.to_container(cfg.metrics, resolve=True),
         **environment(),
     }
     folder.mkdir(parents=True, exist_ok=True)
     report.to_json(folder / "report.json", about=about)
-    im.save(im.sheet(rows, ["photo", "cartoon"]), folder / "before_after.png")
+    im.save(im.sheet(rows, [source, f"as {target}"]), folder / "before_after.png")
     log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
 
 

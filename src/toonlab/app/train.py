@@ -28,6 +28,9 @@ from toonlab.networks.frozen import Features
 
 log = logging.getLogger(__name__)
 
+FOLDERS = ("photos", "cartoons", "source", "val_photos", "val_cartoons", "val_source")
+"""Keys that name folders of the user's."""
+
 
 def run(cfg: DictConfig) -> None:
     """Train what `cfg` describes in Hydra's run folder, or go on with the run at `cfg.resume`.
@@ -51,6 +54,7 @@ def run(cfg: DictConfig) -> None:
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
+    _check_pairs(method, data)
     _check_size(cfg, method)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
@@ -85,7 +89,7 @@ def run(cfg: DictConfig) -> None:
 
 def _absolute(cfg: DictConfig) -> DictConfig:
     """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
-    for key in ("photos", "cartoons", "val_photos", "val_cartoons", "outputs_dir", "cache_dir"):
+    for key in (*FOLDERS, "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
             cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
     return cfg
@@ -95,9 +99,10 @@ def _check(cfg: DictConfig) -> None:
     for key in ("iterations", "log_every", "eval_every", "save_every"):
         if not isinstance(cfg[key], int) or cfg[key] < 1:
             raise UsageError(f"{key}={cfg[key]}: a whole number of iterations, 1 or more")
-    asks_for_folders = [key for key in ("photos", "cartoons") if cfg[key] is not None]
-    if asks_for_folders and not hasattr(cfg.data, "photos"):
-        raise UsageError(f"{asks_for_folders[0]}=… is not used by this data set; add data=unpaired")
+    for key in FOLDERS:
+        if cfg[key] is not None and key not in cfg.data:
+            fits = "data=paired layout=concat" if "source" in key else "data=unpaired, or data=paired"
+            raise UsageError(f"{key}=… is not used by this data set; add {fits}")
     accelerator = cfg.trainer.get("accelerator", "auto")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
@@ -106,6 +111,25 @@ def _check(cfg: DictConfig) -> None:
     check_precision(cfg)
     if accelerator == "cpu" and torch.cuda.is_available():
         log.info("This machine has a GPU; trainer=gpu would use it.")
+
+
+def _check_rate(cfg: DictConfig, begun: int) -> None:
+    lr = cfg.method.get("lr", 1.0)
+    rate = make(cfg, "method.lr") if isinstance(lr, DictConfig) else lr
+    if callable(rate) and rate(begun) == 0 and rate(cfg.iterations - 1) == 0:
+        raise UsageError(
+            f"iterations={cfg.iterations}: method.lr has fallen to 0 by iteration {begun}, so nothing more "
+            "is learnt; start a new run with the larger number: its learning rate falls later"
+        )
+
+
+def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
+    if method.needs_pairs and not getattr(data, "paired", False):
+        name = HydraConfig.get().runtime.choices["method"]
+        raise UsageError(
+            f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
+            "use data=paired photos=DIR cartoons=DIR, or method=cyclegan, which takes unpaired images"
+        )
 
 
 def _check_size(cfg: DictConfig, method: ToonMethod) -> None:
@@ -130,6 +154,7 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
+        _check_rate(cfg, done)
         if _is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last

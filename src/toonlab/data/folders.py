@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
@@ -20,18 +20,24 @@ from toonlab.images import EXTENSIONS, BadImageError, decode
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _PROGRESS_FROM = 200  # files; fewer are checked before a bar could be read
 _NAMED = 20  # rejected files that a report names; the count is always exact
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a folder holds; `files` is sorted by relative path, `ignored` counts files by extension."""
+    """What a folder holds: `files` by relative path, their `sizes` (width, height), and what was passed over.
+
+    `rejected` says why; `ignored` counts files that are no images by extension.
+    """
 
     folder: Path
     files: list[Path]
     rejected: dict[Path, str] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
+    sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
 
 class _Verdict(NamedTuple):
@@ -72,6 +78,7 @@ def scan(folder: str | Path | None, *, what: str, min_side: int, cache_dir: Path
             index.rejected[path] = f"{verdict.width}x{verdict.height}, smaller than {min_side}"
         else:
             index.files.append(path)
+            index.sizes[path] = verdict.width, verdict.height
     if not index.files:
         wanted = " ".join(sorted(extension.removeprefix(".") for extension in EXTENSIONS))
         seen = _rejections(index) or "no such file"
@@ -94,7 +101,7 @@ def report(index: Index, what: str) -> None:
         log.warning("%s: %d images in %s%s", what, total, index.folder, _ignorance(index))
 
 
-def split(files: Sequence[Path], shares: Mapping[str, float], what: str) -> dict[str, list[Path]]:
+def split(files: Sequence[T], shares: Mapping[str, float], what: str) -> dict[str, list[T]]:
     """Cut a sorted list into contiguous blocks, one for each name, of about these shares.
 
     Blocks rather than a draw: neighbours in a sorted folder are often frames of one film, nearly equal,
@@ -102,7 +109,7 @@ def split(files: Sequence[Path], shares: Mapping[str, float], what: str) -> dict
     files than blocks all blocks share all files, and a warning says so.
 
     Args:
-        files: in the order of the folder.
+        files: in the order of the folder; or pairs of them.
         shares: positive, in the order of the blocks; only their ratios matter.
         what: the key that names the folder, for the warning.
     """
@@ -111,7 +118,7 @@ def split(files: Sequence[Path], shares: Mapping[str, float], what: str) -> dict
         names = ", ".join(shares)
         log.warning("%s: %d files are too few to tell %s apart; all use the same", what, n, names)
         return {name: list(files) for name in shares}
-    total, covered, start, blocks = sum(shares.values()), 0.0, 0, dict[str, list[Path]]()
+    total, covered, start, blocks = sum(shares.values()), 0.0, 0, dict[str, list[T]]()
     for i, (name, share) in enumerate(shares.items(), start=1):
         covered += share
         end = min(max(round(covered / total * n), start + 1), n - (parts - i))

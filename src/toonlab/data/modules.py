@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from toonlab.data.demo import Draw, make_demo
-from toonlab.data.folders import report, scan, split
+from toonlab.data.folders import Index, report, scan
+from toonlab.data.folders import split as split_blocks
 from toonlab.data.stream import Files
 from toonlab.data.streamed import Parts, StreamedData
 from toonlab.data.synthetic import ColourBlocks
 from toonlab.errors import UsageError, check_choice
 
+T = TypeVar("T")
 
-class UnpairedData(StreamedData):
-    """Two folders of images that have nothing to do with each other.
+
+class FolderData(StreamedData):
+    """Folders of the user's, and what is held out of them.
 
     Args:
-        photos: folder; see `scan` for what counts.
-        cartoons: folder.
-        val_photos: folder of photos for validation and test; `photos` is then all for training.
-        val_cartoons: folder of cartoons, likewise.
-        val_fraction: share of a folder kept for validation, as a contiguous block (see `split`). A
-            `val_` folder is divided between validation and test in the same proportion: a checkpoint
-            chosen on one half is scored on the other.
+        val_fraction: share kept for validation, as a contiguous block (see `folders.split`). Held-out folders
+            are divided between validation and test in the same proportion: a checkpoint chosen on one half is
+            scored on the other.
         test_fraction: share kept for test.
         min_side: pixels; smaller images are skipped. None means half of `size`.
         split: `all` gives every part every image, to score a folder that was held out as a whole.
@@ -34,10 +34,6 @@ class UnpairedData(StreamedData):
     def __init__(
         self,
         *,
-        photos: str | None,
-        cartoons: str | None,
-        val_photos: str | None = None,
-        val_cartoons: str | None = None,
         val_fraction: float,
         test_fraction: float,
         min_side: int | None = None,
@@ -52,33 +48,60 @@ class UnpairedData(StreamedData):
                 f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} "
                 "must be above 0 and leave something to train on"
             )
+        self.held_out = {"val": val_fraction, "test": test_fraction}
+        self.min_side, self.split = self.size // 2 if min_side is None else min_side, split
+        self.cache_dir = Path(cache_dir) if cache_dir else None
+
+    def index(self, folder: str | None, what: str) -> Index:
+        """Return what a folder holds, reporting what was passed over; see `folders.scan`."""
+        index = scan(folder, what=what, min_side=self.min_side, cache_dir=self.cache_dir)
+        report(index, what)
+        return index
+
+    def divide(self, items: Sequence[T], held_out: Sequence[T] | None, what: str) -> dict[str, Sequence[T]]:
+        """Return the items of `train`, `val` and `test`; the latter two from `held_out` if there is one."""
+        if self.split == "all":
+            return dict.fromkeys(("train", "val", "test"), items)
+        if held_out:
+            return {"train": items, **split_blocks(held_out, self.held_out, f"val_{what}")}
+        return {**split_blocks(items, {"train": 1 - sum(self.held_out.values())} | self.held_out, what)}
+
+
+class UnpairedData(FolderData):
+    """Two folders of images that have nothing to do with each other.
+
+    Args:
+        photos: folder; see `folders.scan` for what counts.
+        cartoons: folder.
+        val_photos: folder of photos for validation and test; `photos` is then all for training.
+        val_cartoons: folder of cartoons, likewise.
+        **common: see `FolderData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        photos: str | None,
+        cartoons: str | None,
+        val_photos: str | None = None,
+        val_cartoons: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
         self.folders = {
             "photo": ("photos", photos, val_photos),
             "cartoon": ("cartoons", cartoons, val_cartoons),
         }
-        self.held_out = {"val": val_fraction, "test": test_fraction}
-        self.min_side, self.split = self.size // 2 if min_side is None else min_side, split
-        self.cache_dir = Path(cache_dir) if cache_dir else None
 
     def open(self) -> dict[str, Parts]:
         return {domain: self._parts(*folders) for domain, folders in self.folders.items()}
 
     def _parts(self, what: str, folder: str | None, held_out: str | None) -> Parts:
-        files = self._files(folder, what)
-        if self.split == "all":
-            return dict.fromkeys(("train", "val", "test"), Files(files))
-        if held_out:
-            parts = {"train": files} | split(
-                self._files(held_out, f"val_{what}"), self.held_out, f"val_{what}"
-            )
-        else:
-            parts = split(files, {"train": 1 - sum(self.held_out.values())} | self.held_out, what)
-        return {part: Files(paths) for part, paths in parts.items()}
-
-    def _files(self, folder: str | None, what: str) -> list[Path]:
-        index = scan(folder, what=what, min_side=self.min_side, cache_dir=self.cache_dir)
-        report(index, what)
-        return index.files
+        files = self.index(folder, what).files
+        held_out_files = (
+            self.index(held_out, f"val_{what}").files if held_out and self.split != "all" else None
+        )
+        return {part: Files(paths) for part, paths in self.divide(files, held_out_files, what).items()}
 
 
 class DemoData(StreamedData):
@@ -111,18 +134,22 @@ class SyntheticData(StreamedData):
 
     Args:
         count: pictures in each part of each domain.
+        paired: a photo and the cartoon of its number have the same colours.
         **common: see `StreamedData`.
     """
 
-    def __init__(self, *, count: int, **common: Any) -> None:
+    def __init__(self, *, count: int, paired: bool = False, **common: Any) -> None:
         super().__init__(**common)
-        self.count = count
+        self.count, self.paired = count, paired
 
     def open(self) -> dict[str, Parts]:
         return {
             domain: {
                 part: ColourBlocks(
-                    count=self.count, side=2 * self.size, flat=flat, key=f"{self.seed}-{domain}-{part}"
+                    count=self.count,
+                    side=2 * self.size,
+                    flat=flat,
+                    key=f"{self.seed}-{'pair' if self.paired else domain}-{part}",
                 )
                 for part in ("train", "val", "test")
             }

@@ -84,15 +84,16 @@ class Stream(Sampler[int]):
             yield from range(first, first + self.batch_size)
 
 
-class UnpairedDraws(Dataset[dict[str, Tensor]]):
+class Draws(Dataset[dict[str, Tensor]]):
     """The stream's items: draw number in, `photo`, `cartoon` and derived views `(3, size, size)` out.
 
     Each domain is shuffled on its own and anew for each of its epochs, so every photo is seen once
-    before any is seen twice, and the pairs never repeat in step.
+    before any is seen twice, and chance pairs never repeat in step.
 
     Args:
         photos: of them, `n` draws make an epoch.
-        cartoons: likewise.
+        cartoons: likewise; of pairs, each at its photo's number.
+        paired: every photo comes with its own cartoon, in the same cut.
         size: pixels.
         zoom: see `random_cut`.
         flip: probability of a mirror image.
@@ -112,14 +113,18 @@ class UnpairedDraws(Dataset[dict[str, Tensor]]):
         seed: int,
         derived: Mapping[str, Derive],
         twins: Mapping[str, Twin] | None = None,
+        paired: bool = False,
     ) -> None:
-        self.sources = {"photo": photos, "cartoon": cartoons}
+        self.sources, self.paired = {"photo": photos, "cartoon": cartoons}, paired
         self.size, self.zoom, self.flip, self.seed, self.derived = size, zoom, flip, seed, dict(derived)
         self.twins = dict(twins or {})
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
-        views = self._views("photo", draw, self.twins) | self._views("cartoon", draw, {})
+        if self.paired:
+            views = self._views("photo", draw, {"cartoon": self._partner, **self.twins})
+        else:
+            views = self._views("photo", draw, self.twins) | self._views("cartoon", draw, {})
         return views | {name: derive(views["cartoon"]) for name, derive in self.derived.items()}
 
     def _views(self, domain: str, draw: int, twins: Mapping[str, Twin]) -> dict[str, Tensor]:
@@ -133,6 +138,9 @@ class UnpairedDraws(Dataset[dict[str, Tensor]]):
         cut = random_cut(picture, generator, size=self.size, zoom=self.zoom, flip=self.flip)
         views = {domain: cut.of(picture, self.size)}
         return views | {name: cut.of(twin(source, index), self.size) for name, twin in twins.items()}
+
+    def _partner(self, photos: Source, index: int) -> Image.Image:
+        return self.sources["cartoon"].picture(index)
 
 
 class Gallery(Dataset[dict[str, Tensor]]):

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from toonlab.data.stream import Derive, Gallery, Source, Stream, Twin, UnpairedDraws, init_worker
+from toonlab.data.stream import Derive, Draws, Gallery, Source, Stream, Twin, init_worker
 from toonlab.data.teacher import Teacher, check_all
 from toonlab.errors import UsageError, did_you_mean
 
@@ -43,6 +43,9 @@ class StreamedData(LightningDataModule):
     Raises:
         UsageError: an extra that `derived` does not offer, or a zoom below 1.
     """
+
+    paired = False
+    """Whether a batch's photo and cartoon show the same, pixel by pixel."""
 
     def __init__(
         self,
@@ -107,7 +110,7 @@ class StreamedData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
-        draws = UnpairedDraws(
+        draws = Draws(
             photos=self._source("photo", "train"),
             cartoons=self._source("cartoon", "train"),
             size=self.size,
@@ -116,6 +119,7 @@ class StreamedData(LightningDataModule):
             seed=self.seed,
             derived=self.derived,
             twins=self.twins,
+            paired=self.paired,
         )
         stream = Stream(
             first_batch=int(getattr(trainer.lightning_module, "batches_consumed", 0)) if trainer else 0,
@@ -135,11 +139,11 @@ class StreamedData(LightningDataModule):
     def test_dataloader(self) -> list[Batches]:
         return [self._gallery("photo", "test", None), self._gallery("cartoon", "test", None)]
 
-    def panel(self, n: int) -> Tensor:
-        """Return the same validation photos every time, `(n, 3, size, size)`; fewer if there are fewer."""
-        source = self._source("photo", "val")
-        gallery = Gallery(source, spaced(len(source), n), domain="photo", size=self.size)
-        return torch.stack([gallery[i]["photo"] for i in range(len(gallery))])
+    def panel(self, n: int, domain: str = "photo") -> Tensor:
+        """Return the same validation images every time, `(n, 3, size, size)`; fewer if there are fewer."""
+        source = self._source(domain, "val")
+        gallery = Gallery(source, spaced(len(source), n), domain=domain, size=self.size)
+        return torch.stack([gallery[i][domain] for i in range(len(gallery))])
 
     def _source(self, domain: str, part: str) -> Source:
         self.setup()
@@ -154,7 +158,7 @@ class StreamedData(LightningDataModule):
 
     def _loader(
         self,
-        dataset: UnpairedDraws | Gallery,
+        dataset: Draws | Gallery,
         *,
         batch_size: int,
         sampler: Stream | None = None,

@@ -33,10 +33,10 @@ class Report(Protocol):
 class Suite(Protocol):
     """A set of metrics; all images `(B, 3, H, W)` in [-1, 1]."""
 
-    def lacks(self, photos: int, cartoons: int) -> str | None: ...
+    def lacks(self, sources: int, targets: int) -> str | None: ...
     def reset(self) -> None: ...
-    def add_painted(self, painted: Tensor, photo: Tensor) -> None: ...
-    def add_cartoons(self, cartoons: Tensor) -> None: ...
+    def add_painted(self, painted: Tensor, source: Tensor) -> None: ...
+    def add_targets(self, targets: Tensor) -> None: ...
     def compute(self) -> Report: ...
 
 
@@ -44,7 +44,7 @@ class EvaluationData(Protocol):
     """What callbacks ask of a data module."""
 
     def val_dataloader(self) -> list[DataLoader[Images]]: ...
-    def panel(self, n: int) -> Tensor: ...
+    def panel(self, n: int, domain: str) -> Tensor: ...
 
 
 class Evaluate(Every):
@@ -65,7 +65,8 @@ class Evaluate(Every):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out before training, not after hours of it, whether there are images enough to score."""
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in data.val_dataloader()))
+        loaders = _ordered(data, cast("ToonMethod", pl_module))
+        reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
         self.able = reason is None
         if reason and trainer.is_global_zero:
             log.warning("Training without validation scores and without best.ckpt: %s", reason)
@@ -82,17 +83,23 @@ class Evaluate(Every):
 
     def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        photos, cartoons = data.val_dataloader()
+        sources, targets = _ordered(data, method)
         self.suite.reset()
         with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
-            for batch in photos:
-                photo = batch["photo"].to(method.device)
-                self.suite.add_painted(method(photo), photo)
+            for batch in sources:
+                source = batch[method.source].to(method.device)
+                self.suite.add_painted(method(source), source)
                 bar.update()
-            for batch in cartoons:
-                self.suite.add_cartoons(batch["cartoon"].to(method.device))
+            for batch in targets:
+                self.suite.add_targets(batch[method.target].to(method.device))
                 bar.update()
         return self.suite.compute().scalars()
+
+
+def _ordered(data: EvaluationData, method: ToonMethod) -> list[DataLoader[Images]]:
+    """Return the loaders of what the method paints, and of what the results should look like."""
+    photos, cartoons = data.val_dataloader()
+    return [photos, cartoons] if method.source == "photo" else [cartoons, photos]
 
 
 class Panels(Every):
@@ -115,7 +122,8 @@ class Panels(Every):
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
         if not trainer.is_global_zero:
             return
-        photos = cast("EvaluationData", trainer.datamodule).panel(self.photos)  # type: ignore[attr-defined]
+        data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
+        photos = data.panel(self.photos, method.source)
         with painting(trainer, method):
             # One at a time: a panel of 256-pixel photos must not need more memory than training.
             columns = [
@@ -123,7 +131,7 @@ class Panels(Every):
                 for paint in (method.paint_raw, method)
             ]
         rows = [[im.to_picture(image) for image in row] for row in zip(photos, *columns, strict=True)]
-        page = im.sheet(rows, ["photo", "output", "EMA output"])
+        page = im.sheet(rows, [method.source, "output", "EMA output"])
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)
         for logger in trainer.loggers:

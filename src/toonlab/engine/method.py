@@ -14,7 +14,7 @@ from toonlab import keyed
 from toonlab.engine.ema import Ema
 from toonlab.engine.terms import Terms, check_names, weighted_sum
 from toonlab.errors import UsageError, did_you_mean
-from toonlab.schedules import Schedule, as_schedule
+from toonlab.schedules import Hold, Schedule, as_schedule, is_off
 
 Images = dict[str, Tensor]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -47,6 +47,12 @@ class ToonMethod(LightningModule):
 
     extras: tuple[str, ...] = ()
     """Views besides photo and cartoon that the method wants in its batches, e.g. `blurred`."""
+
+    pair_terms: tuple[str, ...] = ()
+    """Generator terms that compare the output with the photo's own cartoon."""
+
+    source, target = "photo", "cartoon"
+    """What the generator turns into what: views of a batch."""
 
     def __init__(
         self,
@@ -146,6 +152,22 @@ class ToonMethod(LightningModule):
     @property
     def warming_up(self) -> bool:
         return self.iteration < self.warmup_iterations
+
+    @property
+    def needs_pairs(self) -> list[str]:
+        """The terms with weight that make sense only on paired data."""
+        return [name for name in self.pair_terms if name in self.weights and not is_off(self.weights[name])]
+
+    def scheduled(self) -> dict[str, float]:
+        """The weights that change with training, as they were for the last iteration: for the log."""
+        last = max(self.iteration - 1, 0)
+        weights = {"weight": self.weights, "discriminator_weight": self.discriminator_weights}
+        return {
+            f"{group}/{name}": weight(last)
+            for group, named in weights.items()
+            for name, weight in named.items()
+            if not isinstance(weight, Hold)
+        }
 
     @property
     def weights_now(self) -> Mapping[str, Schedule]:

@@ -65,7 +65,8 @@ class Records(Every):
         self._restart_clock()
         sides = zip(("generator", "discriminator"), trainer.optimizers, strict=True)
         rates = {f"lr/{side}": optimizer.param_groups[0]["lr"] for side, optimizer in sides}
-        record(trainer, method.iteration, {**values, **rates, "images_per_second": round(speed, 3)})
+        scheduled = {**method.scheduled(), **rates, "images_per_second": round(speed, 3)}
+        record(trainer, method.iteration, {**values, **scheduled})
         if bad := sorted(name for name, value in values.items() if not math.isfinite(value)):
             raise UsageError(
                 f"{bad[0]} is {values[bad[0]]} at iteration {method.iteration}: training has diverged; lower "

@@ -18,10 +18,11 @@ class Adversarial(ABC):
     Args:
         soft: width of soft labels, for the discriminator only: reals are drawn from (1 - soft, 1), fakes
             from (0, soft), one draw a sample, the same for all its patches. 0 gives hard labels.
+        one_sided: soft reals only; fakes are 0 (Salimans et al. 2016, section 3.4).
     """
 
-    def __init__(self, *, soft: float = 0.0) -> None:
-        self.soft = soft
+    def __init__(self, *, soft: float = 0.0, one_sided: bool = False) -> None:
+        self.soft, self.one_sided = soft, one_sided
 
     @abstractmethod
     def compare(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -33,7 +34,8 @@ class Adversarial(ABC):
 
     def fake(self, scores: Tensor, rng: torch.Generator) -> Tensor:
         """Low when the discriminator calls fakes fake."""
-        return self.compare(scores, self._blur(scores, rng))
+        blur = torch.zeros_like(scores) if self.one_sided else self._blur(scores, rng)
+        return self.compare(scores, blur)
 
     def fool(self, scores: Tensor) -> Tensor:
         """Low when the discriminator calls the generator's images real; always against hard labels."""
@@ -58,3 +60,8 @@ class CrossEntropy(Adversarial):
 
     def compare(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(scores, labels)
+
+
+def score_match(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean |real - fake| of two equal score maps, `real` as it is: GP-GAN's loss in source 004's eq. 6."""
+    return (fake - real.detach()).abs().mean()

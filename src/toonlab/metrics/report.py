@@ -13,12 +13,12 @@ Direction = Literal["lower", "higher", "toward 1/2", "none"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
-    """One metric's value between the reference cartoons and the painted photos, and three other levels."""
+    """One metric's value between reference and painted images, and three other levels."""
 
     value: float
-    real_vs_real: float | None  # between two halves of the cartoons: as good as it gets at this n
-    photo_as_is: float | None  # for the unpainted photos: what doing nothing scores
-    unrelated: float | None  # between different photos; content only
+    real_vs_real: float | None  # between two halves of the targets: as good as it gets at this n
+    source_as_is: float | None  # for the unpainted images: what doing nothing scores
+    unrelated: float | None  # between different images; content only
     n: int
     better: Direction
 
@@ -35,7 +35,7 @@ class Report:
         flat: dict[str, float] = {}
         for name, score in self.scores.items():
             flat[name] = score.value
-            for baseline in ("real_vs_real", "photo_as_is", "unrelated"):
+            for baseline in ("real_vs_real", "source_as_is", "unrelated"):
                 if (level := getattr(score, baseline)) is not None:
                     flat[f"{name}_{baseline}"] = level
         return flat
@@ -60,10 +60,10 @@ class Report:
 
     def table(self) -> str:
         """Return an aligned table for a terminal, the protocol below it."""
-        head = ["metric", "painted", "real vs real", "photo as is", "unrelated", "n", "better"]
+        head = ["metric", "painted", "real vs real", "as is", "unrelated", "n", "better"]
         rows = [head]
         for name, score in self.scores.items():
-            levels = (score.value, score.real_vs_real, score.photo_as_is, score.unrelated)
+            levels = (score.value, score.real_vs_real, score.source_as_is, score.unrelated)
             better = "" if score.better == "none" else score.better
             rows.append([name, *map(_number, levels), str(score.n), better])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -73,8 +73,8 @@ class Report:
         seen = self.protocol["images"]
         lines += [
             "",
-            f"sets      n = {seen['n']} each: painted, photos, two halves of the cartoons "
-            f"({seen['photos']} photos and {seen['cartoons']} cartoons seen)",
+            f"sets      n = {seen['n']} each: painted, unpainted, two halves of the target domain "
+            f"({seen['sources']} painted and {seen['targets']} of the target domain seen)",
             f"features  {features['extractor']}, {features['num_features']} numbers; {features['input']}",
             f"content   {content['extractor']}; {content['input']}",
             f"KID       {kid['subsets']} subsets of {kid['subset_size']}",

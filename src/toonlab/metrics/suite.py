@@ -28,7 +28,7 @@ LEAST = 4  # images a set; KID then has subsets of 2, the fewest that have a var
 
 
 class MetricSuite:
-    """Collects painted photos, photos and cartoons; computes a `Report`."""
+    """Collects images, what they were painted as, and images of the target domain; computes a `Report`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class MetricSuite:
 
         Args:
             features: gives the vectors between whose sets distances are taken.
-            content: compares each photo with its painted version.
+            content: compares each image with its painted version.
             monitor: the score by which the best checkpoint is picked.
             kid_subsets: draws over which KID is averaged.
             kid_subset_size: vectors a draw at most; never more than half of n.
@@ -93,12 +93,12 @@ class MetricSuite:
     def reset(self) -> None:
         """Forget all images."""
         self._painted: list[Tensor] = []
-        self._photos: list[Tensor] = []
-        self._cartoons: list[Tensor] = []
+        self._sources: list[Tensor] = []
+        self._targets: list[Tensor] = []
         self.content.reset()
 
-    def add_painted(self, painted: Tensor, photo: Tensor) -> None:
-        """Add photos and what the network made of them, `(B, 3, H, W)` in [-1, 1], in equal order.
+    def add_painted(self, painted: Tensor, source: Tensor) -> None:
+        """Add images and what the network made of them, `(B, 3, H, W)` in [-1, 1], in equal order.
 
         Values outside are clipped, as in a saved file.
 
@@ -111,56 +111,57 @@ class MetricSuite:
                 "or evaluate an earlier checkpoint"
             )
         self._painted.append(self.features(painted).cpu())
-        self._photos.append(self.features(photo).cpu())
-        self.content.update(painted, photo)
+        self._sources.append(self.features(source).cpu())
+        self.content.update(painted, source)
 
-    def add_cartoons(self, cartoons: Tensor) -> None:
-        """Add cartoons of the target domain, `(B, 3, H, W)` in [-1, 1]."""
-        self._cartoons.append(self.features(cartoons).cpu())
+    def add_targets(self, targets: Tensor) -> None:
+        """Add images of the target domain, `(B, 3, H, W)` in [-1, 1]."""
+        self._targets.append(self.features(targets).cpu())
 
-    def lacks(self, photos: int, cartoons: int) -> str | None:
-        """Say in one line why so many photos and cartoons cannot be scored; None if they can."""
-        if photos >= LEAST and cartoons >= 2 * LEAST:
+    def lacks(self, sources: int, targets: int) -> str | None:
+        """Say in one line why so many images to paint and of the target domain cannot be scored, if so."""
+        if sources >= LEAST and targets >= 2 * LEAST:
             return None
+        rare = "to paint" if sources < LEAST else "of the target domain"
         return (
-            f"scoring needs at least {LEAST} photos and {2 * LEAST} cartoons, found {photos} and {cartoons}; "
-            f"add {'photos' if photos < LEAST else 'cartoons'} to the scored split, or make it larger: "
-            "data.val_fraction=0.3 data.test_fraction=0.3"
+            f"scoring needs at least {LEAST} images to paint and {2 * LEAST} of the target domain, "
+            f"found {sources} and {targets}; add images {rare} to the scored split, or make it "
+            "larger: data.val_fraction=0.3 data.test_fraction=0.3"
         )
 
     def compute(self) -> Report:
         """Score all images added since `reset`.
 
-        Distances are between sets of equal size n = min(photos, cartoons // 2): half of the cartoons is the
+        Distances are between sets of equal size n = min(sources, targets // 2): half of the targets is the
         reference; the other half, drawn at random by `seed`, shows what two samples of one domain score.
 
         Raises:
             UsageError: n is below 4.
         """
         width = self.features.num_features
-        painted, photos, cartoons = (
+        painted, sources, targets = (
             torch.cat([torch.empty(0, width), *parts])
-            for parts in (self._painted, self._photos, self._cartoons)
+            for parts in (self._painted, self._sources, self._targets)
         )
-        n = min(len(photos), len(cartoons) // 2)
-        if reason := self.lacks(len(photos), len(cartoons)):
+        n = min(len(sources), len(targets) // 2)
+        if reason := self.lacks(len(sources), len(targets)):
             raise UsageError(reason)
         # Drawn, not alternating: neighbours in a folder are alike (panels of a page, frames of a film), and
         # halves made of such twins would look closer than two samples are.
-        order = keyed.permutation(len(cartoons), self.seed, "halves")
-        chosen = keyed.permutation(len(photos), self.seed, "photos")[:n]
-        reference, held_out = cartoons[order[:n]], cartoons[order[n : 2 * n]]
+        order = keyed.permutation(len(targets), self.seed, "halves")
+        chosen = keyed.permutation(len(sources), self.seed, "photos")[:n]
+        reference, held_out = targets[order[:n]], targets[order[n : 2 * n]]
         subset_size = min(self.kid_subset_size, n // 2)
         LOGGER.info("scores at n = %d; KID from %d subsets of %d", n, self.kid_subsets, subset_size)
 
         value = self._between(reference, painted[chosen], subset_size)
         real_vs_real = self._between(reference, held_out, subset_size)
-        photo_as_is = self._between(reference, photos[chosen], subset_size)
+        source_as_is = self._between(reference, sources[chosen], subset_size)
         scores = {
             name: Score(
                 value=value[name],
                 real_vs_real=real_vs_real[name],
-                photo_as_is=photo_as_is[name],
+                source_as_is=source_as_is[name],
                 unrelated=None,
                 n=n,
                 better=better,
@@ -168,7 +169,7 @@ class MetricSuite:
             for name, better in self.between_sets.items()
         }
         protocol = {
-            "images": {"n": n, "photos": len(photos), "cartoons": len(cartoons)},
+            "images": {"n": n, "sources": len(sources), "targets": len(targets)},
             "features": self.features.protocol,
             "content": self.content.protocol,
             "kid": {
@@ -212,14 +213,14 @@ class MetricSuite:
         return dict(zip(self.between_sets, values, strict=True))
 
     def _content_scores(self) -> dict[str, Score]:
-        """Average over all photos, not only n: a mean over pairs has no bias in n."""
+        """Average over all images, not only n: a mean over pairs has no bias in n."""
         pairs, unrelated = torch.cat(self.content.pairs), torch.cat(self.content.unrelated)
-        as_is = (0.0, 1.0)  # a photo with itself, by definition
+        as_is = (0.0, 1.0)  # an image with itself, by definition
         return {
             name: Score(
                 value=float(pairs[:, i].mean()),
                 real_vs_real=None,
-                photo_as_is=as_is[i],
+                source_as_is=as_is[i],
                 unrelated=float(unrelated[:, i].mean()),
                 n=len(pairs),
                 better=better,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -73,6 +75,55 @@ class SpectralPatch(PatchDiscriminator):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 spectral_norm(module)
+
+
+class PatchGAN(PatchDiscriminator):
+    """CycleGAN's discriminator: `(B, 3, H, W)` to `(B, 1, H/8 - 2, W/8 - 2)`, receptive field 70 px.
+
+    Isola et al. 2017; Zhu et al. 2017, section 7.2: 4x4 convolutions, instance norm without affine parameters
+    but after the first. 2,764,737 parameters at width 64. Source 004's discriminator #1.
+    """
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, padding=1), leaky()]
+        for inputs, stride in ((width, 2), (2 * width, 2), (4 * width, 1)):
+            layers += [
+                nn.Conv2d(inputs, 2 * inputs, 4, stride, padding=1),
+                nn.InstanceNorm2d(2 * inputs),
+                leaky(),
+            ]
+        self.body = nn.Sequential(*layers)
+        self.last = nn.Conv2d(8 * width, 1, 4, padding=1)
+        initialise(self, "normal")
+
+
+class ResidualDiscriminator(PatchDiscriminator):
+    """Skip connections after StyleGAN2: `(B, 3, H, W)` to `(B, 1, H/8, W/8)`, receptive field 47 px.
+
+    Source 004's discriminator #2, of which only "residual" is published; our reading of it has
+    2,502,209 parameters at width 64.
+    """
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        halvings = (_ResidualDown(factor * width) for factor in (1, 2, 4))
+        self.body = nn.Sequential(_conv(3, width), leaky(), *halvings)
+        self.last = _conv(8 * width, 1)
+        initialise(self, "xavier")
+
+
+class _ResidualDown(nn.Module):
+    """Half the size, twice the channels; the sum of two branches is scaled back to the variance of one."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(inputs, inputs), leaky(), _conv(inputs, 2 * inputs, 2), leaky())
+        self.skip = nn.Conv2d(inputs, 2 * inputs, 1, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor = (self.body(x) + self.skip(x)) / math.sqrt(2)
+        return total
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

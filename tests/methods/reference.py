@@ -1,0 +1,138 @@
+"""The methods' losses written a second time, from the papers, with nothing of toonlab's losses.
+
+Each function takes a method and a batch and returns what `generator_terms` and `discriminator_terms` must
+be, by name. Networks, feature extractors and representations are the method's: they have their own tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Values = dict[str, Tensor]
+
+
+def square(scores: Tensor, label: Tensor | float) -> Tensor:
+    """LSGAN."""
+    return torch.sum((scores - label) ** 2) / scores.numel()
+
+
+def l1(one: Tensor, two: Tensor) -> Tensor:
+    return torch.sum(torch.abs(one - two)) / one.numel()
+
+
+def l2(one: Tensor, two: Tensor) -> Tensor:
+    return torch.sum((one - two) ** 2) / one.numel()
+
+
+def labels(method: Any, scores: Tensor, purpose: str, real: bool) -> Tensor | float:
+    """Soft labels: of each image its own, the same for all its patches."""
+    width = method.adversarial.soft
+    if not width:
+        return float(real)
+    draws = torch.rand(len(scores), generator=method.rng(purpose)) * width
+    return (1 - draws if real else draws).reshape(-1, 1, 1, 1)
+
+
+def judged(method: Any, judge: Any, real: Tensor, fake: Tensor, what: str) -> Tensor:
+    good, bad = judge(real), judge(fake)
+    suffix = f"-{what}" if what else ""
+    return square(good, labels(method, good, f"real{suffix}", real=True)) + square(
+        bad, labels(method, bad, f"fake{suffix}", real=False)
+    )
+
+
+def features(method: Any, one: Tensor, two: Tensor) -> Tensor:
+    first, second = method.features(one), method.features(two)
+    return sum((l1(first[tap], second[tap]) for tap in first), torch.zeros(())) / len(first)
+
+
+def cycle(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Source 004, eq. 1 to 8."""
+    x, y = batch[m.source], batch[m.target]
+    g, f, dx, dy = m.generator, m.inverse_generator, m.d_source, m.d_target
+    fake_y, fake_x = g(x), f(y)
+    there_and_back, back_and_there = f(fake_y), g(fake_x)
+    identity = {"mse_loss": l2, "l1_loss": l1}[m.identity_norm.__name__]
+    generator = {
+        "adversarial": square(dy(fake_y), 1) + square(dx(fake_x), 1),
+        "paired": l2(fake_y, y) + l2(fake_x, x),
+        "score_match": l1(dy(y), dy(fake_y)) + l1(dx(x), dx(fake_x)),
+        "cycle_pixel": l1(there_and_back, x) + l1(back_and_there, y),
+        "cycle_feature": l1(dx.body(there_and_back), dx.body(x)) + l1(dy.body(back_and_there), dy.body(y)),
+        "identity": identity(g(y), y) + identity(f(x), x),
+    }
+    return generator, {
+        "source": judged(m, dx, x, fake_x, "source"),
+        "target": judged(m, dy, y, fake_y, "target"),
+    }
+
+
+def paired(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Source 004, eq. 1, 3 and 5 to 7."""
+    x, y = batch[m.source], batch[m.target]
+    fake, d = m.generator(x), m.discriminator
+    generator = {
+        "adversarial": square(d(fake), 1),
+        "paired": l2(fake, y),
+        "score_match": l1(d(y), d(fake)),
+        "identity": l2(m.generator(y), y),
+    }
+    return generator, {"target": judged(m, d, y, fake, "")}
+
+
+def cartoongan(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Chen et al. 2018, eq. 3 and 4."""
+    fake = m.generator(batch["photo"])
+    generator = {
+        "adversarial": square(m.discriminator(fake), 1),
+        "content": features(m, fake, batch["photo"]),
+        "flow_pixel": l1(fake, batch["drawn"]),
+        "flow_content": features(m, fake, batch["drawn"]),
+        "colour": l1(m.surface(fake), m.surface(batch["photo"])),
+    }
+    return generator, {
+        "real": square(m.discriminator(batch["cartoon"]), 1),
+        "fake": square(m.discriminator(fake), 0),
+        "blurred": square(m.discriminator(batch["blurred"]), 0),
+    }
+
+
+def whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Wang & Yu 2020, section 3."""
+    from toonlab.representations.surface import guided_filter
+
+    photo = batch["photo"]
+    raw = m.generator(photo)
+    fake = guided_filter(photo, raw, m.output_filter.radius, m.output_filter.eps)
+
+    def grey(images: Tensor) -> Tensor:
+        return m.texture(images, m.rng("texture"))
+
+    down, right = fake[..., 1:, :] - fake[..., :-1, :], fake[..., 1:] - fake[..., :-1]
+    generator = {
+        "surface": square(m.d_surface(m.surface(fake)), 1),
+        "texture": square(m.d_texture(grey(fake)), 1),
+        "structure": features(m, fake, m.structure(fake)),
+        "content": features(m, fake, photo),
+        "tv": torch.sum(down**2) / down.numel() + torch.sum(right**2) / right.numel(),
+        "reconstruction": l1(raw, photo),
+        "colour": l1(m.surface(fake), m.surface(photo)),
+    }
+    real = batch["cartoon"]
+    return generator, {
+        "surface": square(m.d_surface(m.surface(real)), 1) + square(m.d_surface(m.surface(fake)), 0),
+        "texture": square(m.d_texture(grey(real)), 1) + square(m.d_texture(grey(fake)), 0),
+    }
+
+
+REFERENCES: dict[str, Callable[[Any, Values], tuple[Values, Values]]] = {
+    "CycleGAN": cycle,
+    "PairedGAN": paired,
+    "CartoonGAN": cartoongan,
+    "WhiteBox": whitebox,
+}
+"""By class name."""
