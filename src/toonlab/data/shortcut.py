@@ -37,7 +37,7 @@ _LARGEST = 64  # frame pixels: of a larger place, a part is matched
 _SMALLEST = 6
 _EXTENT = 0.35  # of the highest agreement: where a mark ends
 _STEADIER = 0.85  # of the spread of colours around: what is covered varies less
-_SOLID = 0.2  # of the extent must do so, to be measured by it
+_SOLID = 0.05  # of the extent must do so, to be measured by it
 _MARGIN = 8  # frame pixels around a place, to measure its extent
 _TIMES = 3  # enlargement for it
 _APART = 4  # frame pixels between two candidates
@@ -246,6 +246,9 @@ def _steady(pixels: NDArray[np.uint8], rough: Place) -> Place | None:
     lower = cv2.morphologyEx(lower, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     if lower.sum() < _SOLID * rough.height * rough.width:
         return None
+    # A pixel of the frame more: where a mark is off by a pixel or two, colours vary as much as beside it.
+    lower = cv2.dilate(lower, np.ones((_TIMES + 2, _TIMES + 2), np.uint8))
+    lower[around] = 0
     rows, columns = np.flatnonzero(lower.any(axis=1)), np.flatnonzero(lower.any(axis=0))
     return Place(
         int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
