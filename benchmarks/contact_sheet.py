@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        flow = {show: instantiate(compose("prepare", [f"method.show={show}"]).method) for show in SHOWS}
+        flow = {show: instantiate(compose("prepare_draw", [f"method.show={show}"]).method) for show in SHOWS}
         train = compose("train", ["structure=felz_ss_adaptive"])
     others = {name: instantiate(train.method[name]) for name in ("surface", "structure", "texture")}
     rows = []

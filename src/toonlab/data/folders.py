@@ -63,12 +63,7 @@ def scan(folder: str | Path | None, *, what: str, min_side: int, cache_dir: Path
     Raises:
         UsageError: no folder given, no such folder, or no usable image in it.
     """
-    if not folder:
-        raise UsageError(f"no folder of {what} given; pass {what}=DIR")
-    root = Path(folder).expanduser().absolute()
-    if not root.is_dir():
-        problem = "is a file, not a folder" if root.exists() else "does not exist"
-        raise UsageError(f"{what}={folder} {problem}; pass {what}=DIR, a folder of images")
+    root = _root(folder, what)
     found, ignored = _list(root)
     index = Index(root, [], {}, ignored)
     for path, verdict in zip(found, _verdicts(root, found, what, cache_dir), strict=True):
@@ -87,6 +82,22 @@ def scan(folder: str | Path | None, *, what: str, min_side: int, cache_dir: Path
             f"found: {seen}{_ignorance(index)}"
         )
     return index
+
+
+def find_images(folder: str | Path | None, *, what: str) -> tuple[list[Path], Counter[str]]:
+    """Find files that are named like images, as `scan` does, without looking into them.
+
+    Returns:
+        Absolute paths sorted by relative path, and a count of the other files by extension.
+
+    Raises:
+        UsageError: no folder given, no such folder, or no such file in it.
+    """
+    root = _root(folder, what)
+    found, ignored = _list(root)
+    if not found:
+        raise UsageError(f"{what}={folder} holds no image{_ignorance(Index(root, [], {}, ignored))}")
+    return found, ignored
 
 
 def report(index: Index, what: str) -> None:
@@ -125,6 +136,16 @@ def split(files: Sequence[T], shares: Mapping[str, float], what: str) -> dict[st
         blocks[name] = list(files[start:end])
         start = end
     return blocks
+
+
+def _root(folder: str | Path | None, what: str) -> Path:
+    if not folder:
+        raise UsageError(f"no folder of {what} given; pass {what}=DIR")
+    root = Path(folder).expanduser().absolute()
+    if not root.is_dir():
+        problem = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UsageError(f"{what}={folder} {problem}; pass {what}=DIR, a folder of images")
+    return root
 
 
 def _list(root: Path) -> tuple[list[Path], Counter[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +49,19 @@ def claim(output: str | Path, *, settings: Mapping[str, Any], sources: Mapping[s
             f"output={output}: cannot be written ({error.strerror}); name another folder"
         ) from error
     return folder
+
+
+def names_of(files: Sequence[Path], root: Path) -> dict[Path, Path]:
+    """Return for each file its relative path without suffix; beside `a.jpg`, `a.png` keeps its suffix.
+
+    What a file is called must not depend on what became of the files before it.
+    """
+    names = dict[Path, Path]()
+    taken = set[Path]()
+    for file in files:
+        name = file.relative_to(root).with_suffix("")
+        if name in taken:
+            name = file.relative_to(root)
+        taken.add(name)
+        names[file] = name
+    return names
