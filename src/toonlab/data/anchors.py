@@ -106,7 +106,8 @@ class Anchor:
         if self.unit == "picture":
             x = y = 0.0
         to = np.array(
-            [[times * sx, 0, -times * (place.left + x)], [0, times * sy, -times * (place.top + y)]], np.float64
+            [[times * sx, 0, -times * (place.left + x)], [0, times * sy, -times * (place.top + y)]],
+            np.float64,
         )
         # Centres of pixels, not corners.
         to[:, 2] += 0.5 * np.array([times * sx, times * sy]) - 0.5

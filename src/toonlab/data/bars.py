@@ -47,8 +47,10 @@ def find_bars(picture: NDArray[np.uint8]) -> Bars:
 def _thickness(rows: Array) -> float:
     """Return the first bar's share of the rows."""
     n = len(rows)
-    limit = int(n * _THICKEST)
+    limit, thinnest = int(n * _THICKEST), max(2, round(n * _THINNEST))
     colour = np.median(rows[0], axis=0)
+    if np.quantile(np.abs(rows[thinnest - 1] - colour).max(axis=1), 0.9) >= _FLAT:
+        return 0.0  # as of nearly all pictures, and quickly said
     block = rows[: limit + 2 * _RINGING + 1]
     off = np.abs(block - colour).max(axis=2)
     # Most pixels rather than all: a station's logo may lie on a bar.
@@ -58,7 +60,7 @@ def _thickness(rows: Array) -> float:
     if len(ends) == 0:
         return 0.0
     end = int(ends[0])
-    if end < max(2, round(n * _THINNEST)) or end > limit:
+    if end < thinnest or end > limit:
         return 0.0
     after = (off[end : end + _RINGING + 1] > _STEP).mean(axis=1)
     if after.max() < _STRAIGHT:

@@ -30,9 +30,10 @@ _AT_ONCE = 8
 
 
 class Coherence(NamedTuple):
-    """`energy`: `(H, W)`, about 1 without a mark, up to the number of groups; `excess`: it, or its mean over
+    """How much the pictures agree, at each position, `(H, W)`.
 
-    wider surroundings, relative to what chance makes of it: above 1 the agreement is no chance.
+    `energy`: about 1 without a mark, up to the number of groups. `excess`: it, or its mean over wider
+    surroundings, relative to what chance makes of it: above 1 the agreement is no chance.
     """
 
     energy: Array
@@ -110,4 +111,4 @@ def _quantile(highest: NDArray[np.floating], alpha: float) -> float:
     """Return the `1 - alpha` quantile of a Gumbel law with these draws' mean and variance."""
     scale = float(highest.std(ddof=1)) * np.sqrt(6) / np.pi
     location = float(highest.mean()) - np.euler_gamma * scale
-    return location - scale * float(np.log(-np.log1p(-alpha)))
+    return float(location - scale * np.log(-np.log1p(-alpha)))

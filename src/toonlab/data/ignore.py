@@ -90,7 +90,9 @@ class IgnoredTwin:
         return source.ignore(self.twin(source.source, index))
 
 
-def read(value: str | Path | Mapping[str, Any] | Sequence[Any] | None, key: str = "data.ignore") -> Ignore | None:
+def read(
+    value: str | Path | Mapping[str, Any] | Sequence[Any] | None, key: str = "data.ignore"
+) -> Ignore | None:
     """Understand a setting: a YAML file, its content, or a list of boxes to mask; None for nothing.
 
     Args:
@@ -109,12 +111,15 @@ def read(value: str | Path | Mapping[str, Any] | Sequence[Any] | None, key: str 
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             reason = getattr(error, "strerror", None) or "not YAML"
             raise UsageError(
-                f"{key}: cannot be read ({reason}); give the ignore.yaml that `prepare.py check` wrote, or [[l,t,r,b]]"
+                f"{key}: cannot be read ({reason}); "
+                "give the ignore.yaml that `prepare.py check` wrote, or [[left,top,right,bottom]]"
             ) from error
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = {"mask": value}
     if not isinstance(value, Mapping):
-        raise UsageError(f"{key}: {value!r} is neither a list of boxes [left,top,right,bottom] nor crop and mask")
+        raise UsageError(
+            f"{key}: {value!r} is neither a list of boxes [left,top,right,bottom] nor crop and mask"
+        )
     for name in value:
         if name not in _KEYS:
             raise UsageError(f"{key}: no '{name}' here, only crop and mask{did_you_mean(str(name), _KEYS)}")
@@ -175,5 +180,7 @@ def _fill(array: NDArray[np.uint8], left: int, top: int, right: int, bottom: int
 def _line(colours: NDArray[np.floating]) -> NDArray[np.floating]:
     """Smooth `(n, 3)` colours along a side: single pixels would be drawn out to streaks."""
     sigma = max(1.0, len(colours) / 8)
-    blurred = cv2.GaussianBlur(colours[None].astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    blurred = cv2.GaussianBlur(
+        colours[None].astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE
+    )
     return np.asarray(blurred[0], dtype=np.float64)

@@ -50,9 +50,13 @@ class Matcher:
         product = fft.irfft2(np.einsum("nfhw,fhw->nhw", self._spectra[chosen], spectrum), s=(SIDE, SIDE))
         product = product[:, : SIDE - high + 1, : SIDE - wide + 1]
         sums = self._power[chosen]
-        power = sums[:, high:, wide:] - sums[:, :-high, wide:] - sums[:, high:, :-wide] + sums[:, :-high, :-wide]
+        power = (
+            sums[:, high:, wide:] - sums[:, :-high, wide:] - sums[:, high:, :-wide] + sums[:, :-high, :-wide]
+        )
         norm = np.sqrt(np.maximum(power, 0)) + _FLAT * np.sqrt(template.size)
-        return np.asarray(product / (norm * (np.linalg.norm(template) + 1e-9)), dtype=np.float32)
+        whole = float(np.linalg.norm(template)) + 1e-9
+        found: Array = (product / (norm * whole)).astype(np.float32)
+        return found
 
     def template(
         self, place: Place, chosen: NDArray[np.bool_], groups: NDArray[np.integer], rounds: int = 1
@@ -79,14 +83,18 @@ class Matcher:
             found = grouped(cuts, groups[chosen]).mean(axis=0)
         return found
 
-    def ranks(self, template: Array, place: Place) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return, for each picture, which share of its other places fits at least as well, and the fit here.
+    def ranks(
+        self, template: Array, place: Place, chosen: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return for each chosen picture which share of its other places fits at least as well, and the fit.
 
         Both are NaN for a picture that does not cover the place.
         """
-        shares, here = np.full(len(self.views), np.nan), np.full(len(self.views), np.nan)
+        which = np.ones(len(self.views), bool) if chosen is None else chosen
+        views = [view for view, wanted in zip(self.views, which, strict=True) if wanted]
+        shares, here = np.full(len(views), np.nan), np.full(len(views), np.nan)
         reach = np.ones((2 * _JITTER + 1, 2 * _JITTER + 1), np.uint8)
-        for i, (fit, view) in enumerate(zip(self.fits(template), self.views, strict=True)):
+        for i, (fit, view) in enumerate(zip(self.fits(template, which), views, strict=True)):
             top, bottom = view.rows.start, view.rows.stop - place.height
             left, right = view.columns.start, view.columns.stop - place.width
             if not (top <= place.top <= bottom and left <= place.left <= right):
@@ -94,7 +102,8 @@ class Matcher:
             best = cv2.dilate(fit, reach)[top : bottom + 1, left : right + 1]
             y, x = place.top - top, place.left - left
             others = np.ones(best.shape, bool)
-            others[max(0, y - place.height) : y + place.height, max(0, x - place.width) : x + place.width] = False
+            rows = slice(max(0, y - place.height), y + place.height)
+            others[rows, max(0, x - place.width) : x + place.width] = False
             if others.sum() >= _FEWEST:
                 shares[i], here[i] = (best[others] >= best[y, x]).mean(), best[y, x]
         return shares, here

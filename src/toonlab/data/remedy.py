@@ -64,9 +64,8 @@ def _without(kept: Box, box: Box, side: int) -> Box:
 
 
 def _meet(one: Box, two: Box) -> bool:
-    return (
-        min(one.right, two.right) > max(one.left, two.left)
-        and min(one.bottom, two.bottom) > max(one.top, two.top)
+    return min(one.right, two.right) > max(one.left, two.left) and min(one.bottom, two.bottom) > max(
+        one.top, two.top
     )
 
 

@@ -52,8 +52,7 @@ class Mark(NamedTuple):
     `share`: of this domain's pictures that show it, at least. `other`: of the other domain's. `control`: how
     often templates of other places are found. `p`: the chance of so many matches, times the tests made.
     `auc`: how well the match alone tells the domains apart on pictures that the template was not made of.
-    `excess`: agreement
-    relative to chance. `box`: all that it may cover in pictures of any size at hand, in shares of the picture.
+    `excess`: agreement relative to chance. `box`: all that it may cover in pictures of the sizes at hand.
     """
 
     domain: str
@@ -157,11 +156,11 @@ class _Frame:
 
     def __init__(self, domain: Domain, anchor: Anchor, workers: int) -> None:
         self.domain, self.anchor, self.workers = domain, anchor, workers
-        self.maps, self.views = _stack(domain.shots, anchor, workers)
+        self.maps, self.views = stack(domain.shots, anchor, workers)
 
     def suspects(self, alpha: float, rng: np.random.Generator) -> Iterator[_Suspect]:
         """Yield places where the pictures agree beyond chance, the most agreeing first."""
-        energy, excess = coherence(grouped(self.maps, self.domain.groups), alpha=alpha, rng=rng)
+        excess = coherence(grouped(self.maps, self.domain.groups), alpha=alpha, rng=rng).excess
         left = excess.copy()
         for _ in range(_CANDIDATES):
             peak = float(left.max())
@@ -182,8 +181,10 @@ class _Frame:
         first = np.isin(numbers, rng.permutation(names)[: len(names) // 2])
 
         def match(at: Place) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-            one, two = (matcher.ranks(matcher.template(at, half, numbers), at) for half in (first, ~first))
-            return np.where(first, two[0], one[0]), np.where(first, two[1], one[1])
+            shares, fits = np.empty(len(first)), np.empty(len(first))
+            for half in (first, ~first):
+                shares[~half], fits[~half] = matcher.ranks(matcher.template(at, half, numbers), at, ~half)
+            return shares, fits
 
         ranks, fits = match(place)
         share, n = _rate(ranks, numbers)
@@ -196,7 +197,7 @@ class _Frame:
         shows = np.nan_to_num(ranks, nan=1.0) < TOP
         other = auc = float("nan")
         if others:
-            maps, views = _stack(others[0].shots, self.anchor, self.workers)
+            maps, views = stack(others[0].shots, self.anchor, self.workers)
             elsewhere, their_fits = Matcher(maps, views).ranks(matcher.template(place, shows, numbers), place)
             other, auc = _rate(elsewhere, others[0].groups)[0], _auc(fits, their_fits)
         return _Proof(shows, share, other, control, p, auc, suspect.excess)
@@ -265,9 +266,8 @@ def _covered(anchor: Anchor, place: Place | Area, domain: Domain) -> Box:
     return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
-def _stack(
-    shots: Sequence[Shot], anchor: Anchor, workers: int
-) -> tuple[NDArray[np.float16], list[View]]:
+def stack(shots: Sequence[Shot], anchor: Anchor, workers: int) -> tuple[NDArray[np.float16], list[View]]:
+    """Return all pictures' `details` in a frame, `(n, 6, SIDE, SIDE)`, and where they cover it."""
     maps = np.empty((len(shots), PLANES, SIDE, SIDE), np.float16)
 
     def fill(i: int) -> View:
@@ -288,7 +288,7 @@ def _extent(energy: Array, y: int, x: int, above: float, gaps: int = 5) -> Place
 
 
 def _window(place: Place, y: int, x: int) -> Place:
-    """Return what of a place is matched: not less than detail needs, not more than leaves others to compare."""
+    """Return what of a place is matched: enough to show detail, little enough to leave others."""
 
     def cut(start: int, length: int, centre: int) -> tuple[int, int]:
         wanted = min(max(length, _SMALLEST), _LARGEST)
@@ -315,7 +315,7 @@ def _controls(place: Place, rng: np.random.Generator) -> list[Place]:
 
 
 def _rate(ranks: NDArray[np.floating], numbers: NDArray[np.integer]) -> tuple[float, int]:
-    """Return the share of groups that show a mark, each group's pictures counted together, and their number."""
+    """Return the share of groups that show a mark, as the mean over groups, and their number."""
     covered = ~np.isnan(ranks)
     if not covered.any():
         return 0.0, 0
