@@ -55,8 +55,8 @@ class Matcher:
         )
         norm = np.sqrt(np.maximum(power, 0)) + _FLAT * np.sqrt(template.size)
         whole = float(np.linalg.norm(template)) + 1e-9
-        found: Array = (product / (norm * whole)).astype(np.float32)
-        return found
+        fit: Array = (product / (norm * whole)).astype(np.float32)
+        return fit
 
     def template(
         self, place: Place, chosen: NDArray[np.bool_], groups: NDArray[np.integer], rounds: int = 1
@@ -68,7 +68,7 @@ class Matcher:
         """
         top, left, high, wide = place
         cuts = self.maps[chosen, :, top : top + high, left : left + wide]
-        found = grouped(cuts, groups[chosen]).mean(axis=0)
+        found: Array = grouped(cuts, groups[chosen]).mean(axis=0)
         for _ in range(rounds):
             fits = self.fits(found, chosen)
             y0, x0 = max(0, top - _JITTER), max(0, left - _JITTER)
