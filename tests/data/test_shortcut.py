@@ -71,7 +71,9 @@ def test_a_mark_of_both_domains_is_a_watermark_and_no_shortcut(photos, cartoons)
 def test_one_shot_counts_once(photos) -> None:
     # 40 frames of one still scene and 8 others: all that agrees is one picture with itself.
     rng = np.random.default_rng(0)
-    still = [(photos[0] + rng.integers(0, 4, photos[0].shape)).clip(0, 255).astype(np.uint8) for _ in range(40)]
+    still = [
+        (photos[0] + rng.integers(0, 4, photos[0].shape)).clip(0, 255).astype(np.uint8) for _ in range(40)
+    ]
     film = domain("film", still + photos[1:20])
     assert len(set(film.groups.tolist())) == 20
     assert find_marks([film]) == []
@@ -108,7 +110,9 @@ def test_coherence_is_one_in_the_mean_without_a_mark_and_the_number_of_groups_wi
     noise = rng.standard_normal((50, 2, 40, 40)).astype(np.float32)
     clean = coherence(noise, alpha=0.01, rng=rng)
     assert clean.excess.max() < 1
-    assert clean.energy[10:30, 10:30].mean() == pytest.approx(1 / 1.025, abs=0.1)  # 0.05 of 2 planes is added below
+    assert clean.energy[10:30, 10:30].mean() == pytest.approx(
+        1 / 1.025, abs=0.1
+    )  # 0.05 of 2 planes is added below
     noise[:, :, 15:25, 15:25] = 1
     marked = coherence(noise, alpha=0.01, rng=rng)
     assert marked.energy[20, 20] == pytest.approx(50 / 1.025, rel=0.01)

@@ -14,7 +14,7 @@ _FLAT = 5.0  # of 255: spread within a row of a bar, JPEG's noise included
 _STEADY = 6.0  # of 255: between a bar's rows
 _STEP = 14.0  # of 255: where the picture begins
 _STRAIGHT = 0.5  # of a row's pixels must take that step at once; a skyline does not
-_RINGING = 3  # rows in which JPEG smears the step
+_RINGING = 3  # rows in which JPEG smears the step; more would let in figures on flat grounds
 _THINNEST, _THICKEST = 0.012, 0.45  # of the picture
 
 
