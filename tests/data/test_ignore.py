@@ -168,9 +168,7 @@ def test_a_corner_is_cut_off_at_its_cheaper_side_and_the_middle_is_masked() -> N
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(shares, shares, st.floats(0.01, 0.3), st.floats(0.01, 0.3)), min_size=1, max_size=4)
-)
+@given(st.lists(st.tuples(shares, shares, *2 * [st.floats(0.01, 0.3)]), min_size=1, max_size=4))
 def test_a_remedy_leaves_nothing_and_cuts_little(corners) -> None:
     boxes = [Box(x * (1 - w), y * (1 - h), x * (1 - w) + w, y * (1 - h) + h) for x, y, w, h in corners]
     ignore = remedy(boxes)

@@ -26,8 +26,8 @@ def boxed(pixels: np.ndarray, thickness: int, colour: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("colour", [0, 255, 128])
 def test_bars_are_measured_through_jpeg(tmp_path: Path, colour: int) -> None:
-    facts = write(tmp_path, "a.jpg", boxed(scene(1), 12, colour), quality=85)
-    assert facts.bars == pytest.approx((0, 0.1, 0, 0.1), abs=0.01)
+    facts = write(tmp_path, "a.jpg", boxed(scene(1), 16, colour), quality=90)
+    assert facts.bars == pytest.approx((0, 2 / 15, 0, 2 / 15), abs=0.01)
 
 
 def test_each_side_is_measured_for_itself() -> None:
@@ -75,9 +75,7 @@ def test_doubles_are_told_from_leaks_and_from_pairs(tmp_path: Path) -> None:
     within, leaks, mixed = doubles(files, near=6)
     assert [(p.one.file, p.two.file, p.exact) for p in within.pairs] == [(one.file, again.file, True)]
     assert [(p.one.file, p.two.file, p.exact) for p in leaks.pairs] == [(other.file, leak.file, False)]
-    assert [(p.one.file, p.two.file) for p in mixed.pairs] == [
-        (other.file, same.file)
-    ]  # not the mere likeness
+    assert [(p.one.file, p.two.file) for p in mixed.pairs] == [(other.file, same.file)]  # not mere likeness
     assert [verdict.level for verdict in (within, leaks, mixed)] == ["look", "mend", "mend"]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from marked import domain, planted, scene
 from toonlab.data.anchors import SIDE, Anchor, Place, Shot, anchors
@@ -110,9 +111,7 @@ def test_coherence_is_one_in_the_mean_without_a_mark_and_the_number_of_groups_wi
     noise = rng.standard_normal((50, 2, 40, 40)).astype(np.float32)
     clean = coherence(noise, alpha=0.01, rng=rng)
     assert clean.excess.max() < 1
-    assert clean.energy[10:30, 10:30].mean() == pytest.approx(
-        1 / 1.025, abs=0.1
-    )  # 0.05 of 2 planes is added below
+    assert clean.energy[10:30, 10:30].mean() == pytest.approx(1 / 1.025, abs=0.1)  # 0.05 for 2 planes
     noise[:, :, 15:25, 15:25] = 1
     marked = coherence(noise, alpha=0.01, rng=rng)
     assert marked.energy[20, 20] == pytest.approx(50 / 1.025, rel=0.01)
@@ -136,7 +135,5 @@ def test_groups_are_means_in_the_order_of_their_numbers() -> None:
     assert len(set(groups([Shot(scene(i), 160, 120) for i in (0, 1, 0)]).tolist())) == 2
 
 
-def _picture(pixels: np.ndarray):
-    from PIL import Image
-
+def _picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels)
