@@ -24,7 +24,7 @@ def boxed(pixels: np.ndarray, thickness: int, colour: int = 0) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("colour", [0, 255, 128])
+@pytest.mark.parametrize("colour", [0, 255])
 def test_bars_are_measured_through_jpeg(tmp_path: Path, colour: int) -> None:
     facts = write(tmp_path, "a.jpg", boxed(scene(1), 16, colour), quality=90)
     assert facts.bars == pytest.approx((0, 2 / 15, 0, 2 / 15), abs=0.01)
