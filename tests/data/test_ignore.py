@@ -11,6 +11,7 @@ from PIL import Image
 
 from toonlab.data.ignore import Box, Ignore, read
 from toonlab.data.modules import UnpairedData
+from toonlab.data.paired import PairedData
 from toonlab.data.remedy import MOST, remedy
 from toonlab.errors import UsageError
 
@@ -132,6 +133,24 @@ def test_no_batch_of_any_part_shows_what_is_ignored(marked: Path, ignore) -> Non
 
     assert redness() > 0.5
     assert redness(ignore=ignore) < -0.9
+
+
+def test_pairs_stay_pairs(marked: Path) -> None:
+    """Each cartoon is its photo, in another colour and with a red corner: what is left must coincide."""
+    folders = {"photos": str(marked / "photos"), "cartoons": str(marked / "cartoons")}
+    for path in (marked / "photos").iterdir():
+        photo = Image.open(path)
+        photo.paste((0, 255, 0), (30, 10, 45, 25))
+        photo.save(path)
+        cartoon = Image.open(marked / "cartoons" / path.name)
+        cartoon.paste((0, 0, 255), (30, 10, 45, 25))
+        cartoon.save(marked / "cartoons" / path.name)
+    data = PairedData(**COMMON, **folders, layout="folders", ignore={"crop": [0.2, 0, 1, 1], "mask": []})
+    draws = data.train_dataloader().dataset
+    for i in range(12):
+        views = draws[i]
+        assert views["cartoon"][0].max() < -0.9
+        assert (((views["photo"][1] > 0.5) != (views["cartoon"][2] > 0.5)).float().mean()) < 0.02
 
 
 def test_drawings_are_treated_as_their_photos(marked: Path) -> None:
