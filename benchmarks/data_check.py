@@ -1,4 +1,4 @@
-"""How often `prepare.py check` finds planted marks, and accuses clean sets: python benchmarks/data_check.py FOLDER ..."""
+"""How often marks are found, and clean sets accused: python benchmarks/data_check.py FOLDER ..."""
 
 from __future__ import annotations
 
