@@ -19,6 +19,7 @@ from toonlab.app.precision import check_precision
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
+from toonlab.data.ignore import read as read_ignore
 from toonlab.engine.checkpoint import Checkpoints, read
 from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
@@ -94,6 +95,9 @@ def _absolute(cfg: DictConfig) -> DictConfig:
     for key in (*FOLDERS, "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
             cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
+    if ignore := read_ignore(OmegaConf.to_container(cfg.data, resolve=True).get("ignore")):  # type: ignore[union-attr]
+        # Its boxes rather than the file's name: what a run learns from does not change with a file.
+        cfg.data.ignore = ignore.plain()
     return cfg
 
 

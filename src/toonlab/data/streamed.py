@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import BaseContext
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from toonlab.data.ignore import Ignored, IgnoredTwin, read
 from toonlab.data.stream import Derive, Draws, Gallery, Source, Stream, Twin, init_worker
 from toonlab.data.teacher import Teacher, check_all
 from toonlab.errors import UsageError, did_you_mean
@@ -39,9 +41,10 @@ class StreamedData(LightningDataModule):
         teacher: draws the photos, for the view `drawn`.
         extras: the views besides photo and cartoon that the method wants.
         overfit: train on the first batch alone.
+        ignore: what is cut off or filled in all pictures of both domains, in every part; see `ignore.read`.
 
     Raises:
-        UsageError: an extra that `derived` does not offer, or a zoom below 1.
+        UsageError: an extra that `derived` does not offer, a zoom below 1, or no such box.
     """
 
     paired = False
@@ -62,10 +65,12 @@ class StreamedData(LightningDataModule):
         teacher: Teacher | None = None,
         extras: Sequence[str] = (),
         overfit: bool = False,
+        ignore: str | Mapping[str, Any] | Sequence[Any] | None = None,
     ) -> None:
         super().__init__()
+        self.ignore = read(ignore)
         offered = dict(derived or {})
-        twins: dict[str, Twin] = {DRAWN: teacher.twin} if teacher else {}
+        twins: dict[str, Twin] = {DRAWN: IgnoredTwin(teacher.twin)} if teacher else {}
         for name in extras:
             if name not in offered and name not in twins:
                 known = ", ".join(sorted([*offered, *twins])) or "none"
@@ -101,7 +106,9 @@ class StreamedData(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Draw the training photos if their drawings are wanted; one process a machine, before the others."""
-        paths = getattr(self._source("photo", "train"), "paths", None) if self.twins else None
+        self.setup()
+        # The files themselves: a drawing is made of the whole photo, and then cut as the photo is.
+        paths = getattr(self._sources["photo"]["train"], "paths", None) if self.twins else None
         if self.teacher and paths:
             check_all(self.teacher.prepare(paths))
 
@@ -147,7 +154,8 @@ class StreamedData(LightningDataModule):
 
     def _source(self, domain: str, part: str) -> Source:
         self.setup()
-        return self._sources[domain][part]
+        source = self._sources[domain][part]
+        return Ignored(source, self.ignore) if self.ignore else source
 
     def _gallery(self, domain: str, part: str, most: int | None) -> Batches:
         # Not shared out among ranks: rank 0 scores alone, and a score's n must not depend on the devices.
