@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo`, `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 RUN := outputs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 # See src/toonlab/app/cli.py.
@@ -10,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo "make demo   install, train on the embedded data, score, and write a before/after picture"
-	@echo "make test   install, lint, check types, run the tests"
+	@echo "make test   install, lint, check types, run the tests, two at a time; JOBS=8 for more"
 	@echo "make slow   the tests that take minutes"
 	@echo "make lint   style and types only"
 
@@ -23,7 +24,7 @@ demo: .venv/installed
 	@echo "Before and after: $(CURDIR)/$(RUN)/before_after.png"
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
