@@ -24,7 +24,7 @@ demo: .venv/installed
 	@echo "Before and after: $(CURDIR)/$(RUN)/before_after.png"
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow

@@ -7,6 +7,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from shipped import OTHER_NAMES, shrink
+from shipped import SMALL as NARROW
 from toonlab.app import train
 from toonlab.app.cli import CONF
 from toonlab.engine.checkpoint import load_generator
@@ -22,6 +24,7 @@ def options(group: str) -> list[str]:
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 LEARNING = [name for name in options("method") if not name.startswith("flow")]
+README = (CONF.parent / "README.md").read_text()
 EVERY = [(group, option) for group in GROUPS for option in options(group)]
 
 
@@ -56,12 +59,26 @@ def test_every_method_that_learns_nothing_draws(composed, method: str) -> None:
 
 @pytest.mark.parametrize("method", LEARNING)
 def test_every_method_trains_saves_and_reloads(composed, tmp_path: Path, method: str) -> None:
-    train.run(composed(f"method={method}", *SMALL, "iterations=2", "method.warmup_iterations=1"))
+    cfg = composed(f"method={method}", *SMALL, "iterations=2", "data.paired=true")
+    if cfg.method.warmup_weights or "init" in cfg.method:
+        cfg.method.warmup_iterations = 1
+    shrink(cfg.method, NARROW)
+    train.run(cfg)
     assert (tmp_path / "samples" / "0000002.png").exists()
     loaded = load_generator(tmp_path / "checkpoints" / "best.ckpt")
     assert loaded.iteration == 2
     photo = torch.rand(1, 3, 32, 32) * 2 - 1
     assert loaded.generator(photo).shape == photo.shape
+
+
+@pytest.mark.parametrize("method", LEARNING)
+def test_every_generator_has_the_size_that_the_readme_says(composed, method: str) -> None:
+    generator = train.make(composed(f"method={method}"), "method.generator")
+    size = f"{sum(p.numel() for p in generator.parameters()):,}"
+    name = OTHER_NAMES.get(method, method)
+    rows = [line for line in README.splitlines() if line.startswith("|") and size in line]
+    # `cyclegan_v3` … `cyclegan_v6` are one row
+    assert any(f"`{name}`" in row or ("cyclegan_v" in name and "`cyclegan_v3` …" in row) for row in rows)
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))

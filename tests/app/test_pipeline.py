@@ -83,7 +83,7 @@ def test_named_folders_are_scored_whole(cli: Cli, tmp_path: Path, folders: tuple
     result = cli("eval", f"ckpt={only_run(tmp_path)}", *data, f"output={tmp_path / 'report'}")
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert report["protocol"]["images"] == {"n": 12, "photos": 24, "cartoons": 24}
+    assert report["protocol"]["images"] == {"n": 12, "sources": 24, "targets": 24}
     assert report["about"]["part"] == "all"
 
 
@@ -164,7 +164,9 @@ def test_too_few_images_to_score_are_said_before_training_and_cost_nothing(
     data = ["data=unpaired", "photos=photos", "cartoons=cartoons", "data.size=32", "data.workers=0"]
     result = cli("train", *small, *data, "iterations=2", "eval_every=1")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("scoring needs at least 4 photos and 8 cartoons, found") == 1, result.stderr
+    assert (
+        result.stderr.count("scoring needs at least 4 images to paint and 8 of the target domain, found") == 1
+    ), result.stderr
     run = only_run(tmp_path)
     summary = json.loads((run / "result.json").read_text(), parse_constant=pytest.fail)  # no Infinity
     assert summary["best"]["iteration"] == 0

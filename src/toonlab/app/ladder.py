@@ -75,7 +75,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
     features = rows[0].about["features"]["extractor"]
     lines = [
         f"{kind}, n = {seen['n']} images a set, features {features}; each checkpoint is validation's best, "
-        "one for both scores. MMD² is the biased estimate; 1-NN is 0.5 where the sets cannot be told apart.",
+        "one for both scores. MMD² is the biased estimate; 1-NN is 0.5 where the sets cannot be told apart, "
+        "and less where images find their own partners.",
         "Methods that learn from pairs are supervised: their scores do not compare with the others'.",
     ]
     if len(protocols) > 1:

@@ -243,6 +243,11 @@ class ToonMethod(LightningModule):
         for name in self.warmup_weights.keys() - terms.keys():
             hint = did_you_mean(name, terms)
             raise UsageError(f"method.warmup_weights.{name}: no such loss term{hint}; known: {sorted(terms)}")
+        if self.warming_up and not self.warmup_weights:
+            raise UsageError(
+                f"method.warmup_iterations={self.warmup_iterations}: this method has no warm-up; set 0, or "
+                "give it terms, method.warmup_weights={TERM:1}"
+            )
         self._names_checked = True
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
