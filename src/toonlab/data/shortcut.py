@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from toonlab.data.anchors import SIDE, Anchor, Area, Place, Shot, View, anchors
 from toonlab.data.coherence import PLANES, Array, coherence, details, grouped
+from toonlab.data.extent import covered, extent, measured, overlap
 from toonlab.data.ignore import Box
 from toonlab.data.matching import TOP, Matcher
 
@@ -35,11 +36,6 @@ _CANDIDATES = 3  # places of each frame that are put to the second test
 _CONTROLS = 6  # other places of the same size, mirror images first
 _LARGEST = 64  # frame pixels: of a larger place, a part is matched
 _SMALLEST = 6
-_EXTENT = 0.35  # of the highest agreement: where a mark ends
-_STEADIER = 0.85  # of the spread of colours around: what is covered varies less
-_SOLID = 0.05  # of the extent must do so, to be measured by it
-_MARGIN = 8  # frame pixels around a place, to measure its extent
-_TIMES = 3  # enlargement for it
 _APART = 4  # frame pixels between two candidates
 _SAME = 0.2  # of the smaller box's area: two finds are one mark
 _GROUP = 0.5  # correlation of detail thumbnails, from which two pictures are frames of one shot
@@ -109,16 +105,18 @@ def find_marks(
         marks = list[Mark]()
         # In the frame that a mark is fixed to it agrees most; in the others it is smeared.
         for suspect in sorted(suspects, key=lambda suspect: -suspect.excess):
-            box = _covered(suspect.anchor, suspect.place, domain)
-            if any(_overlap(box, mark.box) > _SAME for mark in marks):
+            box = covered(suspect.anchor, suspect.place, domain.shots)
+            if any(overlap(box, mark.box) > _SAME for mark in marks):
                 continue
             frame = _Frame(domain, suspect.anchor, workers)
             if not (proof := frame.prove(suspect, seed, tests * _CANDIDATES, others)):
                 continue
-            near = [s for s in suspects if _overlap(box, _covered(s.anchor, s.place, domain)) > _SAME]
-            measured = [(s.anchor, *_measured(domain, proof.shows, s.anchor, s.place)) for s in near]
-            anchor, area, _ = max(measured, key=lambda each: each[2])
-            marks.append(Mark(domain.name, anchor, area, _covered(anchor, area, domain), *proof[1:]))
+            near = [s for s in suspects if overlap(box, covered(s.anchor, s.place, domain.shots)) > _SAME]
+            showing = [shot for shot, shows in zip(domain.shots, proof.shows, strict=True) if shows]
+            numbers = domain.groups[proof.shows]
+            extents = [(s.anchor, *measured(showing, numbers, s.anchor, s.place)) for s in near]
+            anchor, area, _ = max(extents, key=lambda each: each[2])
+            marks.append(Mark(domain.name, anchor, area, covered(anchor, area, domain.shots), *proof[1:]))
         found += marks
     return found
 
@@ -167,7 +165,7 @@ class _Frame:
             if peak <= 1:
                 return
             y, x = (int(i) for i in np.unravel_index(int(left.argmax()), left.shape))
-            place = _extent(excess, y, x, max(1, 0.25 * peak))
+            place = extent(excess, y, x, max(1, 0.25 * peak))
             yield _Suspect(self.anchor, place, _window(place, y, x), peak)
             rows = slice(max(0, place.top - _APART), place.top + place.height + _APART)
             left[rows, max(0, place.left - _APART) : place.left + place.width + _APART] = 0
@@ -203,69 +201,6 @@ class _Frame:
         return _Proof(shows, share, other, control, p, auc, suspect.excess)
 
 
-def _measured(domain: Domain, shows: NDArray[np.bool_], anchor: Anchor, place: Place) -> tuple[Area, float]:
-    """Measure a mark's extent, enlarged, on the pictures that show it; also how well they agree there.
-
-    There they agree, and their colours vary less than beside it. The first alone reaches a little too
-    far, as any filter does; the second alone meets flat grounds.
-    """
-    top, left = max(0, place.top - _MARGIN), max(0, place.left - _MARGIN)
-    bottom, right = place.top + place.height + _MARGIN, place.left + place.width + _MARGIN
-    wide = Place(top, left, min(SIDE, bottom) - top, min(SIDE, right) - left)
-    chosen = [shot for shot, show in zip(domain.shots, shows, strict=True) if show]
-    pixels = np.stack([anchor.enlarged(shot, wide, _TIMES) for shot in chosen])
-    whole = slice(0, wide.height * _TIMES), slice(0, wide.width * _TIMES)
-    means = grouped(np.stack([details(View(each, *whole)) for each in pixels]), domain.groups[shows])
-    total, power = np.square(means.sum(axis=0)).sum(axis=0), np.square(means).sum(axis=(0, 1))
-    energy = cv2.blur(total / (power + 0.05 * len(means)), (_TIMES, _TIMES))
-    inside = np.zeros_like(energy)
-    y0, x0 = (place.top - top) * _TIMES, (place.left - left) * _TIMES
-    within = slice(y0, y0 + place.height * _TIMES), slice(x0, x0 + place.width * _TIMES)
-    inside[within] = energy[within]
-    y, x = (int(i) for i in np.unravel_index(int(inside.argmax()), inside.shape))
-    peak = float(inside.max())
-    rough = _extent(energy, y, x, max(2.5, _EXTENT * peak), gaps=3 * _TIMES)
-    found = _steady(pixels, rough) or rough
-    starts = (top, left, 0, 0)
-    return Area(*(value / _TIMES + start for value, start in zip(found, starts, strict=True))), peak
-
-
-def _steady(pixels: NDArray[np.uint8], rough: Place) -> Place | None:
-    """Return the part of a place in which colours vary less than around it; None if there is hardly any.
-
-    Args:
-        pixels: `(n, h, w, 3)`.
-        rough: the place.
-    """
-    spread = cv2.blur(pixels.astype(np.float32).std(axis=0).mean(axis=-1), (3, 3))
-    around = np.ones(spread.shape, bool)
-    around[rough.top : rough.top + rough.height, rough.left : rough.left + rough.width] = False
-    if around.mean() < 0.1:
-        return None
-    lower = (spread < _STEADIER * float(np.median(spread[around]))).astype(np.uint8)
-    lower[around] = 0
-    lower = cv2.morphologyEx(lower, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    if lower.sum() < _SOLID * rough.height * rough.width:
-        return None
-    # A pixel of the frame more: where a mark is off by a pixel or two, colours vary as much as beside it.
-    lower = cv2.dilate(lower, np.ones((_TIMES + 2, _TIMES + 2), np.uint8))
-    lower[around] = 0
-    rows, columns = np.flatnonzero(lower.any(axis=1)), np.flatnonzero(lower.any(axis=0))
-    return Place(
-        int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
-    )
-
-
-def _covered(anchor: Anchor, place: Place | Area, domain: Domain) -> Box:
-    """Return all that a place covers in pictures of the domain's sizes."""
-    sizes = {(shot.width, shot.height) for shot in domain.shots}
-    boxes = [box for size in sizes if (box := anchor.box(place, *size)).area > 0]
-    if not boxes:
-        return Box(0, 0, 0, 0)
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return Box(min(lefts), min(tops), max(rights), max(bottoms))
-
-
 def stack(shots: Sequence[Shot], anchor: Anchor, workers: int) -> tuple[NDArray[np.float16], list[View]]:
     """Return all pictures' `details` in a frame, `(n, 6, SIDE, SIDE)`, and where they cover it."""
     maps = np.empty((len(shots), PLANES, SIDE, SIDE), np.float16)
@@ -277,14 +212,6 @@ def stack(shots: Sequence[Shot], anchor: Anchor, workers: int) -> tuple[NDArray[
 
     with ThreadPoolExecutor(workers) as pool:  # OpenCV lets go of the interpreter
         return maps, list(pool.map(fill, range(len(shots))))
-
-
-def _extent(energy: Array, y: int, x: int, above: float, gaps: int = 5) -> Place:
-    """Return the rectangle around the connected part, gaps of letters closed, that holds a position."""
-    on = cv2.morphologyEx((energy > above).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((gaps, gaps), np.uint8))
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(on, connectivity=8)
-    left, top, width, height, _ = (int(value) for value in boxes[labels[y, x]])
-    return Place(top, left, height, width)
 
 
 def _window(place: Place, y: int, x: int) -> Place:
@@ -316,10 +243,10 @@ def _controls(place: Place, rng: np.random.Generator) -> list[Place]:
 
 def _rate(ranks: NDArray[np.floating], numbers: NDArray[np.integer]) -> tuple[float, int]:
     """Return the share of groups that show a mark, as the mean over groups, and their number."""
-    covered = ~np.isnan(ranks)
-    if not covered.any():
+    seen = ~np.isnan(ranks)
+    if not seen.any():
         return 0.0, 0
-    means = grouped((ranks[covered] < TOP).astype(float), numbers[covered])
+    means = grouped((ranks[seen] < TOP).astype(float), numbers[seen])
     return float(means.mean()), len(means)
 
 
@@ -328,13 +255,6 @@ def _auc(ours: NDArray[np.floating], theirs: NDArray[np.floating]) -> float:
     if not len(ours) or not len(theirs):
         return float("nan")
     return float(stats.mannwhitneyu(ours, theirs).statistic) / (len(ours) * len(theirs))
-
-
-def _overlap(one: Box, two: Box) -> float:
-    """Return the common area as a share of the smaller box."""
-    wide = min(one.right, two.right) - max(one.left, two.left)
-    high = min(one.bottom, two.bottom) - max(one.top, two.top)
-    return max(wide, 0) * max(high, 0) / max(min(one.area, two.area), 1e-9)
 
 
 def _thumb(shot: Shot) -> Array:
