@@ -35,6 +35,11 @@ def trained(composed, tmp_path: Path, method: str, *overrides: str) -> Path:
     return run
 
 
+def test_a_layout_for_pairs_is_not_passed_over_by_other_data(composed) -> None:
+    with pytest.raises(UsageError, match="layout=concat is not used by this data set; add data=paired"):
+        train.run(composed("method=cyclegan", *TINY, "layout=concat"))
+
+
 @pytest.mark.parametrize("method", ["gan_v2", "cyclegan_v2", "cyclegan_v3", "cyclegan_v6"])
 def test_a_method_that_needs_pairs_says_so_before_training(composed, tmp_path: Path, method: str) -> None:
     cfg = composed(f"method={method}", *TINY)

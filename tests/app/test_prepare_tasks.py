@@ -320,6 +320,7 @@ def test_pairs_stay_pairs_and_what_has_no_partner_is_listed(task, tmp_path: Path
         (["source=@pictures", "photos=@pictures", "output=@out"], "give source=DIR, or photos="),
         (["source=@pictures", "group='f'", "output=@out"], "1 groups, too few for train, val, test"),
         (["source=@pictures", "shares.train=-1", "output=@out"], "shares.train=-1"),
+        (["source=@pictures", "shares.val=0.6", "output=@out"], "val=0.6, test=0.1 are more than 1 together"),
         (["source=@pictures", "link=sym", "output=@out"], "link=sym: use one of"),
     ],
 )

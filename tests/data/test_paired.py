@@ -163,6 +163,22 @@ def test_mistakes_are_answered(arguments: dict[str, str], words: str) -> None:
         data(**arguments)
 
 
+def test_images_that_are_not_side_by_side_are_doubted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in range(6):
+        both = Image.new("RGB", (192, 64))
+        both.paste(landscape(i), (0, 0))
+        both.paste(negative(landscape(i)), (96, 0))
+        save(both, tmp_path / "pairs" / f"{i}.png")
+        save(landscape(i, 192, 64), tmp_path / "single" / f"{i}.png")
+    with caplog.at_level(logging.WARNING):
+        data(layout="concat", source=str(tmp_path / "pairs")).open()
+        assert "side by side" not in caplog.text
+        data(layout="concat", source=str(tmp_path / "single")).open()
+    assert "halves of most images do not show the same" in caplog.text
+
+
 def test_too_narrow_halves_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(landscape(0, 96, 64), tmp_path / "wide.png")
     save(landscape(0, 30, 64), tmp_path / "narrow.png")

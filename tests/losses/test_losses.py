@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from toonlab.errors import UsageError
 from toonlab.losses.adversarial import Adversarial, CrossEntropy, LeastSquares
 from toonlab.losses.perceptual import feature_distance, gram, gram_distance
 from toonlab.losses.pixel import colour_distance, total_variation
@@ -169,3 +170,9 @@ def test_colour_and_style_pull_towards_their_targets() -> None:
         before = distance(image)
         (gradient,) = torch.autograd.grad(before, image)
         assert distance(image - 1e-2 * gradient) < before
+
+
+@pytest.mark.parametrize("soft", [-0.1, 0.5, 3])
+def test_labels_that_could_be_each_others_are_refused(soft: float) -> None:
+    with pytest.raises(UsageError, match=rf"method.adversarial.soft={soft}: from 0 .* below 0\.5"):
+        LeastSquares(soft=soft)

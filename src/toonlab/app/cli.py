@@ -66,7 +66,9 @@ def main(*, config: str, task: str) -> None:
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
-        sys.exit(130)
+        sys.stderr.flush()
+        # All is saved; unloading libraries in the middle of their work may end in an abort.
+        os._exit(130)
     except Exception as error:
         failures.append(error)
     for failure in failures:

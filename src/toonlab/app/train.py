@@ -109,6 +109,8 @@ def _check(cfg: DictConfig) -> None:
         if cfg[key] is not None and key not in cfg.data:
             fits = "data=paired layout=concat" if "source" in key else "data=unpaired, or data=paired"
             raise UsageError(f"{key}=… is not used by this data set; add {fits}")
+    if cfg.layout != "folders" and "layout" not in cfg.data:
+        raise UsageError(f"layout={cfg.layout} is not used by this data set; add data=paired source=DIR")
     accelerator = cfg.trainer.get("accelerator", "auto")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
@@ -135,7 +137,7 @@ def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
         name = HydraConfig.get().runtime.choices["method"]
         raise UsageError(
             f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
-            "use data=paired photos=DIR cartoons=DIR, or method=cyclegan, which takes unpaired images"
+            "use data=paired photos=DIR cartoons=DIR, or weights of 0 for these terms, as method=cyclegan has"
         )
 
 

@@ -75,7 +75,7 @@ def find(picture: Array, limits: Limits) -> Verdict:
     pieces = [inside[box.top : box.bottom, box.left : box.right] for box in boxes]
     if min(pieces[0].shape[:2]) < limits.min_side:
         return Verdict("no two by two segments", (), scores)
-    scores["alignment"] = _alignment(pieces)
+    scores["alignment"] = alignment(pieces)
     scores["difference"] = _difference(pieces)
     boxes = tuple(
         Box(b.left + frame.left, b.top + frame.top, b.right + frame.left, b.bottom + frame.top) for b in boxes
@@ -165,8 +165,12 @@ def _edges(picture: Array) -> Array:
     return np.sqrt(cv2.magnitude(dx, dy))  # the root, as a cartoon's lines are stronger than a photo's
 
 
-def _alignment(pieces: Sequence[Array]) -> float:
-    """Return the correlation of the two least alike segments' edges, borders left out."""
+def alignment(pieces: Sequence[Array]) -> float:
+    """Return the correlation of the two least alike pictures' edges, borders left out.
+
+    Args:
+        pieces: `(H, W, 3)` uint8.
+    """
     side = _WORK_SIDE // 2
     maps = []
     for piece in pieces:

@@ -8,17 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from PIL import Image
 
+from toonlab.data.collage import alignment
 from toonlab.data.folders import Index
 from toonlab.data.modules import FolderData
 from toonlab.data.stream import Files
-from toonlab.data.streamed import Parts
+from toonlab.data.streamed import Parts, spaced
 from toonlab.errors import UsageError, check_choice
 
 log = logging.getLogger(__name__)
 
 _PROPORTIONS = 0.02  # most two sides of a pair may differ in width / height; rounding to pixels stays below
+_SAMPLED = 24  # images whose halves are compared
+_ALIGNED = 0.3  # correlation of edges; docs/data.md has the distributions
 _NAMED = 10  # files that a warning names; the counts are always exact
 
 
@@ -113,7 +117,23 @@ class PairedData(FolderData):
             raise UsageError(
                 f"{what}={index.folder}: no image is wide enough for two of {self.min_side} pixels"
             )
+        _doubt_unlike_halves(files, what)
         return files
+
+
+def _doubt_unlike_halves(files: Sequence[Path], what: str) -> None:
+    """Warn if the halves of most images do not show the same."""
+    some = [files[i] for i in spaced(len(files), _SAMPLED)]
+    left, right = (Halves(some, side) for side in ("left", "right"))
+    likeness = [
+        alignment([np.asarray(left.picture(i)), np.asarray(right.picture(i))]) for i in range(len(some))
+    ]
+    if (typical := float(np.median(likeness))) < _ALIGNED:
+        log.warning(
+            "%s: the halves of most images do not show the same (edges correlate by %.2f, a photo's and "
+            "its cartoon's by 0.4 and more); are they side by side? see layout",
+            *(what, typical),
+        )
 
 
 class Halves(Files):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonlab.errors import UsageError
+
 
 class Adversarial(ABC):
     """Compare scores with labels.
@@ -19,9 +21,16 @@ class Adversarial(ABC):
         soft: width of soft labels, for the discriminator only: reals are drawn from (1 - soft, 1), fakes
             from (0, soft), one draw a sample, the same for all its patches. 0 gives hard labels.
         one_sided: soft reals only; fakes are 0 (Salimans et al. 2016, section 3.4).
+
+    Raises:
+        UsageError: labels as soft as that may be each other's.
     """
 
     def __init__(self, *, soft: float = 0.0, one_sided: bool = False) -> None:
+        if not 0 <= soft < 0.5:
+            raise UsageError(
+                f"method.adversarial.soft={soft}: from 0 (hard labels) to below 0.5, 0.1 for instance"
+            )
         self.soft, self.one_sided = soft, one_sided
 
     @abstractmethod

@@ -100,6 +100,10 @@ def _check(cfg: DictConfig) -> dict[str, float]:
     shares = {part: share for part, share in shares.items() if share > 0}
     if not shares:
         raise UsageError("shares: all are 0; give one at least")
+    if sum(shares.values()) > 1 + 1e-6:
+        raise UsageError(
+            f"shares: {', '.join(f'{k}={v}' for k, v in shares.items())} are more than 1 together"
+        )
     return shares
 
 
