@@ -145,6 +145,16 @@ def test_the_tables_by_hand() -> None:
     ]
 
 
+def test_a_checkpoint_that_validation_did_not_choose_says_so() -> None:
+    from toonlab.app.ladder import notes
+
+    rows = [row("cyclegan"), row("gan_v1")._replace(is_best=False)]
+    assert "(7, last)" in score_table(rows)[3]
+    assert "last" not in score_table(rows)[2]
+    assert "validation's best (of 1 never validated, the last)" in notes(rows)[0]
+    assert "never validated" not in notes(rows[:1])[0]
+
+
 def test_scores_of_different_sets_are_not_to_be_compared() -> None:
     from toonlab.app.ladder import notes
 

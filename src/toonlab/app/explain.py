@@ -34,7 +34,10 @@ def explain(error: BaseException, config: str) -> str | None:
                 f"{group}={option}: no such option{did_you_mean(option, known)}; there are {', '.join(known)}"
             )
         if isinstance(cause, OverrideParseException):
-            return f"'{cause.override}': not of the form key=value ({_first_line(cause)})"
+            return (
+                f"'{cause.override}': not of the form key=value ({_first_line(cause)}); a value with "
+                "brackets, commas or spaces needs quotes within quotes: 'key=\"value\"'"
+            )
         if found := re.search(r"Could not (?:override|append to|delete) '([^']+)'", str(cause)):
             return _unknown(found[1], str(cause), config)
     if isinstance(error, HydraException | OmegaConfBaseException):

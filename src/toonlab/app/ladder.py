@@ -33,6 +33,7 @@ class Row(NamedTuple):
     scores: dict[str, dict[str, Any]]
     supervised: bool
     about: dict[str, Any]
+    is_best: bool = True
 
 
 def _value(row: Row, metric: str, level: str = "value") -> float:
@@ -46,7 +47,7 @@ def score_table(rows: Sequence[Row]) -> list[str]:
     head = ["Model name", "MMD² ↓ (iteration)", "1-NN (iteration)", "learns from pairs"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:
-        title, at = TITLES.get(row.method, row.method), f"({row.iteration})"
+        title, at = TITLES.get(row.method, row.method), f"({row.iteration}{'' if row.is_best else ', last'})"
         mmd, nn1 = _value(row, "mmd2_biased"), _value(row, "nn1")
         lines.append(f"| {title} | {mmd:.5f} {at} | {nn1:.5f} {at} | {'yes' if row.supervised else 'no'} |")
     for label, level in (("nothing done", "source_as_is"), ("real against real", "real_vs_real")):
@@ -74,14 +75,19 @@ def notes(rows: Sequence[Row]) -> list[str]:
     seen, kind = rows[0].about["images"], rows[0].about["kind"]
     features = rows[0].about["features"]["extractor"]
     lines = [
-        f"{kind}, n = {seen['n']} images a set, features {features}; each checkpoint is validation's best, "
-        "one for both scores. MMD² is the biased estimate; 1-NN is 0.5 where the sets cannot be told apart, "
-        "and less where images find their own partners.",
+        f"{kind}, n = {seen['n']} images a set, features {features}; each checkpoint is validation's "
+        f"best{_last(rows)}, one for both scores. MMD² is the biased estimate; 1-NN is 0.5 where the sets "
+        "cannot be told apart, and less where images find their own partners.",
         "Methods that learn from pairs are supervised: their scores do not compare with the others'.",
     ]
     if len(protocols) > 1:
         lines.append("The runs were NOT scored on the same sets in the same direction: do not compare them.")
     return lines
+
+
+def _last(rows: Sequence[Row]) -> str:
+    unchosen = sum(not row.is_best for row in rows)
+    return f" (of {unchosen} never validated, the last)" if unchosen else ""
 
 
 def spreadsheet(rows: Sequence[Row], ballots: Ballots) -> str:

@@ -80,7 +80,13 @@ def _scored(cfg: DictConfig, run: Path) -> Row:
     name = loaded.config.get("name") or run.name
     supervised = bool(loaded.config.get("paired_terms"))
     return Row(
-        name, run, loaded.iteration, report["scores"], supervised, report["about"] | report["protocol"]
+        method=name,
+        run=run,
+        iteration=loaded.iteration,
+        scores=report["scores"],
+        supervised=supervised,
+        about=report["about"] | report["protocol"],
+        is_best=checkpoint == best,
     )
 
 

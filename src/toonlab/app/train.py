@@ -137,7 +137,7 @@ def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
         name = HydraConfig.get().runtime.choices["method"]
         raise UsageError(
             f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
-            "use data=paired photos=DIR cartoons=DIR, or weights of 0 for these terms, as method=cyclegan has"
+            "use data=paired photos=DIR cartoons=DIR, or set their weights to 0, as in gan_v1 and cyclegan"
         )
 
 

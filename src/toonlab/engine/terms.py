@@ -42,9 +42,14 @@ def weighted_sum(
         The scalar total, and the unweighted value of each evaluated term.
 
     Raises:
-        UsageError: no term has a weight at this iteration.
+        UsageError: no term has a weight at this iteration, or one has a weight below 0.
     """
     now = {name: weight(iteration) for name, weight in weights.items()}
+    if below := [name for name, weight in now.items() if weight < 0]:
+        raise UsageError(
+            f"the weight of {below[0]} is {now[below[0]]:g} at iteration {iteration}: it would reward "
+            "what it should punish; use 0 or more"
+        )
     values = {name: terms[name]() for name, weight in now.items() if weight != 0}
     if not values:
         raise UsageError(f"every weight of {sorted(weights)} is zero at iteration {iteration}: raise one")

@@ -42,7 +42,10 @@ def read_arrays(path: Path) -> Arrays:
             f"weights={path}: refused, it is damaged or holds more than arrays ({_brief(error)})"
         ) from error
     except (OSError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
-        raise UsageError(f"weights={path}: cannot be read ({_brief(error)}); is it damaged?") from error
+        raise UsageError(
+            f"weights={path}: not a file of weights, or damaged ({type(error).__name__}); "
+            "save a state dict with torch.save, or arrays with numpy.savez"
+        ) from error
     return _checked(path, content)
 
 

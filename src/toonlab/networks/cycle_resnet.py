@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Residual, conv, initialise, upsample
+from toonlab.networks.layers import Residual, check_counts, conv, initialise, upsample
 
 
 class CycleResnet(nn.Module):
@@ -29,6 +29,7 @@ class CycleResnet(nn.Module):
         self, *, width: int = 64, blocks: int = 9, upsampling: Literal["deconv", "resize"] = "deconv"
     ) -> None:
         super().__init__()
+        check_counts(width=width, blocks=blocks)
         check_choice("upsampling", upsampling, ["deconv", "resize"])
         middle = 4 * width
         self.encoder = nn.Sequential(

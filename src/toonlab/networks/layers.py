@@ -13,6 +13,17 @@ Init = Literal["normal", "xavier"]
 Padding = Literal["reflect", "zeros"]
 
 
+def check_counts(**counts: int) -> None:
+    """Refuse sizes of a network that are no whole numbers from 1.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name}={count}: a whole number, 1 or more")
+
+
 def conv(
     inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding: Padding = "reflect"
 ) -> nn.Conv2d:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Padding, Residual, conv, initialise, instance_norm, upsample
+from toonlab.networks.layers import Padding, Residual, check_counts, conv, initialise, instance_norm, upsample
 
 Make = Callable[..., nn.Module]
 
@@ -40,6 +40,7 @@ class ResnetGenerator(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        check_counts(width=width, blocks=blocks)
         check_choice("upsampling", upsampling, ["resize", "deconv"])
         check_choice("scaling_padding", scaling_padding, ["reflect", "zeros"])
         middle = 4 * width

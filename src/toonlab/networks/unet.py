@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import LegacyUpsample, Residual, SameConv, initialise, leaky, upsample
+from toonlab.networks.layers import (
+    LegacyUpsample,
+    Residual,
+    SameConv,
+    check_counts,
+    initialise,
+    leaky,
+    upsample,
+)
 from toonlab.networks.layers import conv as reflecting
 
 
@@ -44,6 +52,7 @@ class UNet(nn.Module):
         upsampling: Literal["bilinear", "legacy_bilinear"] = "bilinear",
     ) -> None:
         super().__init__()
+        check_counts(width=width, blocks=blocks)
         check_choice("full_skip", full_skip, ["add", "concatenate"])
         check_choice("head", head, ["linear", "tanh"])
         check_choice("padding", padding, ["reflect", "same_zeros"])
