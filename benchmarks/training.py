@@ -38,6 +38,7 @@ from hydra.utils import instantiate
 from plain_cyclegan import PlainCycleGAN
 
 from toonlab.app.cli import CONF, register_resolvers
+from toonlab.app.memory import keep_freed
 from toonlab.app.precision import is_native
 from toonlab.app.setup import quiet
 from toonlab.engine.progress import Progress
@@ -265,6 +266,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
+    keep_freed()  # as src/train.py does; it helps the plain loop in this process as well
     quiet()
     register_resolvers()
     if options.threads:

@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import wandb_run
+from toonlab.app.memory import keep_freed
 from toonlab.app.precision import check_precision
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
@@ -42,6 +43,7 @@ def run(cfg: DictConfig) -> None:
         UsageError: the configuration cannot be run as it is.
     """
     quiet()
+    keep_freed()
     folder = Path(HydraConfig.get().runtime.output_dir)
     cfg = saved_config(cfg, HydraConfig.get().overrides.task) if cfg.resume else _absolute(cfg)
     _check(cfg)
