@@ -9,7 +9,7 @@
    last row adds our average (EMA), which the plain loop has not.
 3. Switches. channels_last, bf16 autocast and torch.compile, alone and together, against the same method
    without, interleaved; no Lightning. `losses` is the largest relative difference of a loss at the first
-   iteration. `anime_scene` is White-box's step with the anime-scene UNet.
+   iteration.
 
 Figures are medians (quartiles) over pairs; above 1 is faster than the plain loop, or than the method without
 the switch. Processor time leaves out what the neighbours on a shared machine took; compiling is warm-up and
@@ -45,11 +45,10 @@ from toonlab.engine.progress import Progress
 from toonlab.engine.records import Records
 from toonlab.engine.terms import weighted_sum
 
-LIGHT_UNET = "method.generator.full_skip=concatenate"
 METHODS = {
     "cyclegan": (["method=cyclegan", "experiment=cyclegan_paper"], 1),
     "whitebox": (["method=whitebox", "method.warmup_iterations=0"], 4),
-    "anime_scene": (["method=whitebox", "method.warmup_iterations=0", LIGHT_UNET], 4),
+    "anime_scene": (["method=anime_scene", "method.warmup_iterations=0"], 4),
 }
 """Overrides of `conf/train.yaml` and the batch size."""
 
