@@ -43,7 +43,7 @@ def _value(row: Row, metric: str, level: str = "value") -> float:
 
 
 def score_table(rows: Sequence[Row]) -> list[str]:
-    """Return Markdown: MMD and 1-NN with their iteration they are of, and what two baselines score."""
+    """Return Markdown: MMD and 1-NN with the iteration they are of, and what two baselines score."""
     head = ["Model name", "MMD² ↓ (iteration)", "1-NN (iteration)", "learns from pairs"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:

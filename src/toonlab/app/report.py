@@ -63,9 +63,9 @@ def _scored(cfg: DictConfig, run: Path) -> Row:
     checkpoint = best if best.is_file() else run / "checkpoints" / "last.ckpt"
     loaded = load_generator(checkpoint)
     folder = run / "eval" / f"ladder_{checkpoint.stem}_{loaded.iteration:07d}"
-    settings = {"metrics": OmegaConf.to_container(cfg.metrics, resolve=True)}
+    metrics = OmegaConf.to_container(cfg.metrics, resolve=True)
     report = _read(folder / "report.json")
-    if cfg.rescore or report is None or report["about"]["metrics"] != settings["metrics"]:
+    if cfg.rescore or report is None or report["about"]["metrics"] != metrics:
         log.info("scoring %s", run.name)
         data = make(OmegaConf.create({"data": loaded.config["data"]}), "data", extras=[])
         about = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -108,7 +109,7 @@ class PairedData(FolderData):
         what = f"{prefix}source"
         index = self.index(self.sources[prefix], what)
         narrow = [path for path in index.files if index.sizes[path][0] // 2 < self.min_side]
-        files = [path for path in index.files if path not in set(narrow)]
+        files = [path for path in index.files if index.sizes[path][0] // 2 >= self.min_side]
         if narrow:
             log.warning(
                 "%s: skipped %s", what, _named(narrow, index, f"halves narrower than {self.min_side}")
@@ -144,10 +145,15 @@ class Halves(Files):
         self.side = side
 
     def picture(self, index: int) -> Image.Image:
-        whole = super().picture(index)
+        whole = _whole(self.paths[index])
         half = whole.width // 2
         left = 0 if self.side == "left" else whole.width - half
         return whole.crop((left, 0, left + half, whole.height))
+
+
+@lru_cache(maxsize=1)  # a pair's halves are asked for one after the other: one decoding serves both
+def _whole(path: Path) -> Image.Image:
+    return Files([path]).picture(0)
 
 
 def match(photos: Index, cartoons: Index) -> list[Pair]:
