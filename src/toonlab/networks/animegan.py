@@ -1,4 +1,7 @@
-"""AnimeGAN's two generators: separable convolutions and inverted residuals keep them small."""
+"""AnimeGAN's two generators: separable convolutions and inverted residuals keep them small.
+
+No convolution has a bias, but where said otherwise; all pad by reflection. Pictures are 8 pixels or more.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,12 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonlab.networks.layers import Residual, initialise, instance_norm, leaky, upsample
+from toonlab.networks.layers import LatentGenerator, Residual, initialise, instance_norm, leaky, upsample
 
 Norm = Callable[[int], nn.Module]
 
 
-class AnimeGenerator(nn.Module):
-    """Photo to cartoon, `(B, 3, H, W)` to `(B, 3, H, W)` in [-1, 1]; H and W are multiples of 4, 8 or more.
-
-    No convolution has a bias, but where said otherwise; all pad by reflection. Subclasses fill `encoder` and
-    `decoder`.
-    """
-
-    multiple = 4
-    encoder: nn.Sequential
-    decoder: nn.Sequential
-
-    def encode(self, photo: Tensor) -> Tensor:
-        """Return the latent at a quarter of the size, behind the inverted residuals."""
-        latent: Tensor = self.encoder(photo)
-        return latent
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Paint a latent as `(B, 3, H, W)` in [-1, 1]."""
-        cartoon: Tensor = self.decoder(latent)
-        return cartoon
-
-    def forward(self, photo: Tensor) -> Tensor:
-        return self.decode(self.encode(photo))
-
-
-class AnimeGeneratorV1(AnimeGenerator):
+class AnimeGeneratorV1(LatentGenerator):
     """AnimeGAN's generator (Chen, Liu & Chen 2019): 3,956,096 parameters at width 64.
 
     After the authors' `net/generator.py`, which is 128 wide where the paper's figure has 64 channels. Both
@@ -75,7 +53,7 @@ class AnimeGeneratorV1(AnimeGenerator):
         initialise(self, "xavier")  # TensorFlow's default
 
 
-class AnimeGeneratorV2(AnimeGenerator):
+class AnimeGeneratorV2(LatentGenerator):
     """AnimeGANv2's generator: 2,143,552 parameters at width 32; its norms span channels as well.
 
     Computes what bryandlee's `animegan2-pytorch` does, from parameters in the same order.

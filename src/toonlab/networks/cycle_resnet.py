@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Residual, check_counts, conv, initialise, upsample
+from toonlab.networks.layers import LatentGenerator, Residual, check_counts, conv, initialise, upsample
 
 
-class CycleResnet(nn.Module):
+class CycleResnet(LatentGenerator):
     """Image to image, `(B, 3, H, W)` to `(B, 3, H, W)` in [-1, 1]; H and W are multiples of 4.
 
     Zhu et al. 2017, section 7.2, and the authors' code (`resnet_9blocks`): instance norm without affine
@@ -22,8 +22,6 @@ class CycleResnet(nn.Module):
         blocks: residual blocks at quarter resolution; the authors use 9 from 256 px on, 6 below.
         upsampling: `deconv` is published; `resize` has as many parameters and fewer checkerboards.
     """
-
-    multiple = 4
 
     def __init__(
         self, *, width: int = 64, blocks: int = 9, upsampling: Literal["deconv", "resize"] = "deconv"
@@ -43,19 +41,6 @@ class CycleResnet(nn.Module):
             *_up(middle, upsampling), *_up(2 * width, upsampling), conv(width, 3, 7), nn.Tanh()
         )
         initialise(self, "normal")
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Return the latent `(B, 4·width, H/4, W/4)` behind the last residual block."""
-        latent: Tensor = self.encoder(images)
-        return latent
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Paint a latent `(B, 4·width, H/4, W/4)` as `(B, 3, H, W)` in [-1, 1]."""
-        translated: Tensor = self.decoder(latent)
-        return translated
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.decode(self.encode(images))
 
 
 def _norm_relu(width: int) -> list[nn.Module]:

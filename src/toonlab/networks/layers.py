@@ -33,6 +33,30 @@ def conv(
     )
 
 
+class LatentGenerator(nn.Module):
+    """Image to image, `(B, 3, H, W)` to `(B, 3, H, W)` in [-1, 1], with a latent to edit half-way.
+
+    H and W are multiples of 4. Subclasses fill `encoder` and `decoder`.
+    """
+
+    multiple = 4
+    encoder: nn.Sequential
+    decoder: nn.Sequential
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the latent `(B, C, H/4, W/4)` behind the last residual block."""
+        latent: Tensor = self.encoder(images)
+        return latent
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Paint a latent as `(B, 3, H, W)` in [-1, 1]."""
+        painted: Tensor = self.decoder(latent)
+        return painted
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(images))
+
+
 class SameConv(nn.Conv2d):
     """TensorFlow's SAME convolution: zeros around, one less at the top and left where their number is odd.
 

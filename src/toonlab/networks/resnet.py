@@ -6,15 +6,24 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import Padding, Residual, check_counts, conv, initialise, instance_norm, upsample
+from toonlab.networks.layers import (
+    LatentGenerator,
+    Padding,
+    Residual,
+    check_counts,
+    conv,
+    initialise,
+    instance_norm,
+    upsample,
+)
 
 Make = Callable[..., nn.Module]
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(LatentGenerator):
     """Photo to cartoon, `(B, 3, H, W)` to `(B, 3, H, W)` in [-1, 1]; H and W are multiples of 4.
 
     Chen et al. 2018, figure 2: 7x7 at `width`, two halvings that double the width, `blocks` residual
@@ -27,8 +36,6 @@ class ResnetGenerator(nn.Module):
         scaling_padding: of the convolutions at the halvings and doublings; the others reflect.
         norm_eps: added to the variance by every norm. The published weights want `deconv`, `zeros`, 1e-9.
     """
-
-    multiple = 4
 
     def __init__(
         self,
@@ -61,19 +68,6 @@ class ResnetGenerator(nn.Module):
             nn.Tanh(),
         )
         initialise(self, "normal")
-
-    def encode(self, photo: Tensor) -> Tensor:
-        """Return the latent `(B, 4·width, H/4, W/4)` behind the last residual block."""
-        latent: Tensor = self.encoder(photo)
-        return latent
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Paint a latent `(B, 4·width, H/4, W/4)` as `(B, 3, H, W)` in [-1, 1]."""
-        cartoon: Tensor = self.decoder(latent)
-        return cartoon
-
-    def forward(self, photo: Tensor) -> Tensor:
-        return self.decode(self.encode(photo))
 
 
 def _down(width: int, scaling: Make, norm: Make) -> list[nn.Module]:
