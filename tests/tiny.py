@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch import Trainer
 from torch import nn
 
 from toonlab.engine.method import ToonMethod
@@ -101,6 +102,19 @@ def tiny_cartoongan(**changes: Any) -> CartoonGAN:
 
 
 TINY: dict[str, Callable[..., ToonMethod]] = {"whitebox": tiny_whitebox, "cartoongan": tiny_cartoongan}
+
+
+def quiet_trainer(**settings: Any) -> Trainer:
+    """One epoch on the processor, nothing written, nothing shown."""
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
 
 
 def same(one: Any, two: Any, where: str = "") -> None:

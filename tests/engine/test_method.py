@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tiny import tiny_cartoongan, tiny_whitebox
+from tiny import quiet_trainer, tiny_cartoongan, tiny_whitebox
 from toonlab.engine.ema import Ema
 from toonlab.engine.gradients import term_gradients
 from toonlab.engine.method import Images, ToonMethod
@@ -20,15 +19,7 @@ Make = Callable[..., ToonMethod]
 
 
 def train(method: ToonMethod, batches: list[Images], **settings: Any) -> ToonMethod:
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
+    trainer = quiet_trainer(**settings)
     trainer.fit(method, DataLoader(batches, batch_size=None))
     return method
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from shipped import DISTINCT, batch_for, judge_parameters, painter_parameters, shipped
-from tiny import same
+from tiny import quiet_trainer, same
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.losses.adversarial import Adversarial
 from toonlab.networks.frozen import Features
@@ -47,14 +47,7 @@ def spied(method: ToonMethod) -> Iterator[dict[str, list[Tensor]]]:
 
 
 def fit(method: ToonMethod, batches: list[Images], ckpt: str | None = None) -> Trainer:
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer()
     trainer.fit(method, DataLoader(batches, batch_size=None), ckpt_path=ckpt, weights_only=bool(ckpt))
     return trainer
 
