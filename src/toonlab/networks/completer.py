@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toonlab.networks.layers import check_counts
 
 
-class Completion(nn.Module):
+class Completer(nn.Module):
     """`(B, inputs, h, w)` to a correction `(B, outputs, h, w)`, exactly 0 before it has learnt anything.
 
     A U-Net of residual blocks: `width` channels at full resolution, half as many more at each of three
@@ -73,13 +72,3 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         total: Tensor = x + self.body(x)
         return total
-
-
-def cells(images: Tensor, stride: int) -> Tensor:
-    """Fold pixels into the channels of their cell: `(B, C, H, W)` to `(B, C·stride², H/stride, W/stride)`."""
-    return F.pixel_unshuffle(images, stride)
-
-
-def pixels(folded: Tensor, stride: int) -> Tensor:
-    """Unfold what `cells` folded."""
-    return F.pixel_shuffle(folded, stride)
