@@ -5,15 +5,15 @@
 
 CKPT is a `latent_inpainting` run (or, with --completion search, any checkpoint whose generator has a latent).
 Photo i of a keyed order is damaged by kind i mod 5 (box, blocks, random, half, grid; README of the masks in
-`representations/inpainting/holes.py`) and completed in each way; all scores are of the hole alone, against the
-generator's cartoon of the whole photo:
+`representations/inpainting/holes.py`) and completed in each way; all scores are of the hole alone, against
+the generator's cartoon of the whole photo:
 
 - masked: the damaged photo, its hole mid-grey, is cartoonized as it is;
 - telea, ns: OpenCV fills the photo, then it is cartoonized;
 - after_telea, after_ns: the damaged photo is cartoonized, then OpenCV fills the cartoon.
 
-What is done is kept in --work, pair by pair, so that a stopped run goes on, and another completion of the same
-generator is judged on the same cartoons.
+What is done is kept in --work, pair by pair, so that a stopped run goes on, and another completion of
+the same generator is judged on the same cartoons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +38,12 @@ from toonlab import keyed
 from toonlab.engine.checkpoint import load_generator
 from toonlab.metrics.content import edge_f1, edges
 from toonlab.metrics.holes import HoleDistance, hole_l1, hole_psnr
-from toonlab.metrics.paired_table import PairedTable
 from toonlab.networks.frozen import EfficientNetLite0
 from toonlab.representations.inpainting.holes import KINDS, hole
 from toonlab.representations.inpainting.prefill import prefill
 
 SCORES = {"lpips": False, "l1": False, "psnr": True, "ssim": True, "edge_f1": True}
-"""Each score, and whether higher is better; `lpips` is LPIPS-style on EfficientNet-Lite0 (docs/metrics.md)."""
+"""Each score, and whether higher is better; `lpips` is LPIPS-style, on EfficientNet-Lite0."""
 
 BASELINES = ("masked", "telea", "ns", "after_telea", "after_ns")
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from toonlab.app import wandb_run
 from toonlab.app.memory import keep_freed
 from toonlab.app.precision import check_precision
-from toonlab.app.pretrained import adopt, frozen_generator
+from toonlab.app.pretrained import adopt, frozen_generator, prepare_search
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
@@ -57,6 +57,7 @@ def run(cfg: DictConfig) -> None:
         raise UsageError(f"{type(method).__name__} learns nothing: draw with src/stylize.py method=…")
     if pretrained:
         adopt(method, pretrained)
+    prepare_search(cfg, method, last)
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
@@ -98,7 +99,7 @@ def run(cfg: DictConfig) -> None:
 
 def _absolute(cfg: DictConfig) -> DictConfig:
     """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
-    for key in (*FOLDERS, "ckpt", "outputs_dir", "cache_dir"):
+    for key in (*FOLDERS, "ckpt", "bank", "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
             cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
     if ignore := read_ignore(OmegaConf.to_container(cfg.data, resolve=True).get("ignore")):  # type: ignore[union-attr]
@@ -227,7 +228,7 @@ def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonM
         "seconds": round(records.seconds, 3),
         "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
         "validation": {"iteration": method.scored_at, **method.scores},
-        "best": {"iteration": best.best_iteration, best.monitor: best.best_score},
+        "best": {"iteration": best.best_iteration, method.monitor or best.monitor: best.best_score},
         "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
         "seed": cfg.seed,
         **environment(),

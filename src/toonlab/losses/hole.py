@@ -18,12 +18,12 @@ def hole_mean(values: Tensor, missing: Tensor) -> Tensor:
     return (values * missing).sum() / total.clamp(min=1e-8)
 
 
-def hole_feature_distance(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], missing: Tensor) -> Tensor:
-    """Root mean square distance of unit vectors over channels in the hole, averaged over pictures.
+def hole_feature_distance(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], missing: Tensor
+) -> Tensor:
+    """Root mean square distance of unit vectors over channels in the hole, `(B,)`; the mean is over taps too.
 
-    The root is taken of each picture's mean over taps: a picture that is nearly right, as when single pixels
-    are missing, pulls relatively as hard as one that is half a hole. `missing` is `(B, 1, H, W)`; a feature's
-    place counts by the missing share of its pixels.
+    `missing` is `(B, 1, H, W)`; a feature's place counts by the missing share of its pixels.
 
     Raises:
         ValueError: the taps differ.
@@ -34,7 +34,25 @@ def hole_feature_distance(ours: Mapping[str, Tensor], theirs: Mapping[str, Tenso
     for tap in ours:
         ours_unit, theirs_unit = (F.normalize(maps[tap].float(), dim=1) for maps in (ours, theirs))
         turned = (ours_unit - theirs_unit).square().sum(dim=1, keepdim=True)
-        weight = F.adaptive_avg_pool2d(missing, turned.shape[-2:])
+        weight = F.interpolate(missing, size=turned.shape[-2:], mode="area")
         squares.append((turned * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp(min=1e-8))
     # Away from 0, where a root's gradient is infinite.
-    return torch.stack(squares).mean(dim=0).clamp(min=1e-6).sqrt().mean()
+    return torch.stack(squares).mean(dim=0).clamp(min=1e-6).sqrt()
+
+
+def hole_variation(images: Tensor, missing: Tensor) -> Tensor:
+    """Mean squared difference of neighbours, one at least in the hole, vertical plus horizontal."""
+    total = images.new_zeros(())
+    for dim in (2, 3):
+        n = images.shape[dim] - 1
+        step = images.narrow(dim, 1, n) - images.narrow(dim, 0, n)
+        touched = torch.maximum(missing.narrow(dim, 1, n), missing.narrow(dim, 0, n))
+        total = total + hole_mean(step.square(), touched)
+    return total
+
+
+def hole_l1(ours: Tensor, theirs: Tensor, missing: Tensor) -> Tensor:
+    """Mean absolute difference of `(B, C, h, w)` in the hole, `(B,)`; places weighed by `(B, 1, h, w)`."""
+    total = missing.sum(dim=(1, 2, 3)) * ours.shape[1]
+    return ((ours - theirs).abs() * missing).sum(dim=(1, 2, 3)) / total.clamp(min=1e-8)
+

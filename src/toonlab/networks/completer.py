@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,34 +13,31 @@ from toonlab.networks.layers import check_counts
 class Completer(nn.Module):
     """`(B, inputs, h, w)` to a correction `(B, outputs, h, w)`, exactly 0 before it has learnt anything.
 
-    A U-Net of residual blocks: `width` channels at full resolution, half as many more at each of three
-    halvings, dilations 1, 2 and 4 at the bottom, so that each cell sees 200 cells around it. Without norms: a
-    norm's statistics would mix what is known with what is not. 2.0 million parameters at width 64.
+    A U-Net of residual blocks: `width` channels at full resolution, as many more at each halving up to `most`,
+    dilations 1, 2 and 4 at the bottom, so that a cell sees a hundred and more around it. Without norms: a norm's
+    statistics would mix what is known with what is not.
 
     Args:
         inputs: channels of what is known.
         outputs: channels of the correction.
-        width: channels at full resolution, a multiple of 2.
+        width: channels at full resolution.
+        halvings: of the resolution.
+        most: channels at any resolution.
     """
 
-    def __init__(self, *, inputs: int, outputs: int, width: int = 64) -> None:
+    def __init__(self, *, inputs: int, outputs: int, width: int, halvings: int, most: int = 128) -> None:
         super().__init__()
-        check_counts(inputs=inputs, outputs=outputs, width=width)
-        widths = [width, width * 3 // 2, 2 * width, 2 * width]
+        check_counts(inputs=inputs, outputs=outputs, width=width, halvings=halvings, most=most)
+        widths = [min(width * (1 + i), max(width, most)) for i in range(halvings + 1)]
         self.head = nn.Conv2d(inputs, width, 3, padding=1)
         self.down = nn.ModuleList(_Block(channels) for channels in widths[:-1])
         self.shrink = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
         )
         self.bottom = nn.Sequential(*(_Block(widths[-1], dilation) for dilation in (1, 2, 4)))
-        self.grow = nn.ModuleList(
-            nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
-        )
+        self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in itertools.pairwise(widths))
         self.up = nn.ModuleList(_Block(channels) for channels in widths[:-1])
-        self.last = nn.Sequential(_Block(width), nn.LeakyReLU(0.2), nn.Conv2d(width, outputs, 3, padding=1))
-        last = self.last[-1]
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.last = nn.Sequential(_Block(width), nn.LeakyReLU(0.2), _zero_conv(width, outputs))
 
     def forward(self, known: Tensor) -> Tensor:
         x, skips = self.head(known), []
@@ -64,11 +63,16 @@ class _Block(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            _zero_conv(channels, channels),
         )
-        nn.init.zeros_(self.body[-1].weight)
-        nn.init.zeros_(self.body[-1].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         total: Tensor = x + self.body(x)
         return total
+
+
+def _zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

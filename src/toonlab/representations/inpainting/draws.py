@@ -47,6 +47,11 @@ class HoleDraws:
         self.kinds, self.scale, self.random_shares = list(kinds), scale, list(random_shares)
         self.least, self.most = shares
 
+    def batch(self, photos: Tensor, rng: torch.Generator) -> Tensor:
+        """Return a known-mask for each of `(B, 3, H, W)`, `(B, 1, H, W)`, where and of what they are."""
+        height, width = photos.shape[2:]
+        return torch.stack([self(height, width, rng) for _ in photos]).to(photos)
+
     def __call__(self, height: int, width: int, rng: torch.Generator) -> Tensor:
         """Return a known-mask `(1, H, W)`, 1 = known, 0 = missing, on the CPU.
 
@@ -67,7 +72,7 @@ class HoleDraws:
             if self.least <= 1 - float(known.mean()) <= self.most:
                 return known.contiguous()
         raise UsageError(
-            f"method.masks.shares=[{self.least:g},{self.most:g}]: no hole of {', '.join(self.kinds)} is that large"
+            f"method.masks.shares=[{self.least:g},{self.most:g}]: no hole of {', '.join(self.kinds)} is such"
         )
 
 
