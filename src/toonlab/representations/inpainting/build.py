@@ -27,7 +27,7 @@ Encode = Callable[[Tensor], Tensor]
 """Photos `(B, 3, H, W)` in [-1, 1] to latents `(B, C, h, w)`."""
 
 _FORMAT = 1  # part of every key: raise it when the files' meaning changes
-MAPS, POOLED, ABOUT, PROGRESS, INDEX = "maps.npy", "pooled.npy", "about.json", "progress.json", "index.faiss"
+MAPS, POOLED, ABOUT, PROGRESS = "maps.npy", "pooled.npy", "about.json", "progress.json"
 
 
 def weights_key(state: Mapping[str, Tensor]) -> str:
@@ -107,7 +107,6 @@ def _read(folder: Path, **options: Any) -> LatentBank:
         pooled=np.load(folder / POOLED),
         channel_std=torch.tensor(about["channel_std"]),
         photos=about["photos"],
-        index_file=folder / INDEX,
         **options,
     )
 
