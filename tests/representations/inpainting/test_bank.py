@@ -84,25 +84,21 @@ def test_channel_std_is_over_all_places_and_maps() -> None:
 
 
 def test_pooled_by_hand() -> None:
-    latent = torch.arange(64.0).view(1, 8, 8)
-    assert pool(latent).shape == (16, 1)
-    assert pool(latent)[[0, 1, 15], 0].tolist() == [4.5, 6.5, 58.5]
-    assert pool(latent[:, :1, :2]).tolist() == [[0], [1]]
+    latent = torch.stack([torch.arange(256.0).view(16, 16), torch.ones(16, 16)])
+    assert pool(latent).shape == (64, 3)
+    # The first part holds 0, 1, 16, 17, and ones.
+    assert pool(latent)[0].tolist() == [8.5, 1, (0 + 1 + 256 + 289) / 4 + 1]
+    assert pool(latent[:1, :1, :2]).tolist() == [[0, 0], [1, 1]]
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 999), share=st.sampled_from([0.0, 0.4, 0.9]))
-def test_the_index_orders_by_the_masked_distance_of_the_parts(seed: int, share: float) -> None:
+def test_the_index_is_exact_where_a_part_is_a_cell(seed: int, share: float) -> None:
     maps, query = latents(12, side=8, seed=seed), latents(1, side=8, seed=seed + 1)[0]
-    known = (torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(seed)) >= share).float()
+    known = (torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(seed)) >= share).float()
     known[0, 1, 2] = 1
-    # Whole parts are known or not, so that their means are the query's own.
-    found = PooledIndex(np.stack([pool(each) for each in maps])).search(
-        query, known.repeat_interleave(2, 1).repeat_interleave(2, 2), 12
-    )
-    parts = [torch.nn.functional.avg_pool2d(each, 2) for each in maps]
-    ours = torch.nn.functional.avg_pool2d(query, 2)
-    by_hand = [float(((part - ours).square() * known).sum()) for part in parts]
+    found = PooledIndex(np.stack([pool(each) for each in maps])).search(query, known, 12)
+    by_hand = [float(((each - query).square() * known).sum()) for each in maps]
     assert [by_hand[i] for i in found] == pytest.approx(sorted(by_hand), abs=1e-4)
 
 
@@ -136,9 +132,9 @@ def test_index_and_reranking_find_what_the_exact_search_finds(kind: str) -> None
         found = network(queries * known)
     cells = known_cells(known, 4, 1)
     exact = LatentBank.of(maps, exact_up_to=600).nearest(found, cells, 1)
-    quick = LatentBank.of(maps, exact_up_to=10, shortlist=60).nearest(found, cells, 1)
+    quick = LatentBank.of(maps, exact_up_to=10, shortlist=40).nearest(found, cells, 1)
     agree = exact[1] == quick[1]
-    assert float(agree.float().mean()) >= 0.9
+    assert float(agree.float().mean()) >= 0.95
     torch.testing.assert_close(quick[0][agree], exact[0][agree])
     # Where it misses, it misses by little.
-    assert float((quick[0] / exact[0]).max()) < 1.2
+    assert float((quick[0] / exact[0]).max()) < 1.3

@@ -121,7 +121,7 @@ def test_broken_photos_are_counted_and_passed_over(
 
 def test_a_full_disk_is_told_beforehand(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 50, 50))
-    with pytest.raises(UsageError, match=r"needs 0.0 GB .* 0.0 GB are free; take fewer photos \(bank_photos"):
+    with pytest.raises(UsageError, match=r"needs 0.0 GB .* 0.0 GB are free; name a folder of fewer photos"):
         opened(photos, Counting())
 
 

@@ -24,7 +24,7 @@ class LatentBank:
 
     Args:
         maps: `(n, C, h, w)`, fp16; a memory map or an array.
-        pooled: `(n, parts, C)`, see `pooled.pool`.
+        pooled: `(n, parts, C + 1)`, see `pooled.pool`.
         channel_std: `(C,)`, over all places of all maps.
         photos: whose latents these are.
         exact_up_to: maps; a larger bank is first searched through a vector index over the pooled vectors.
@@ -39,7 +39,7 @@ class LatentBank:
         channel_std: Tensor,
         photos: Sequence[str] = (),
         exact_up_to: int = 2000,
-        shortlist: int = 100,
+        shortlist: int = 50,
     ) -> None:
         self._maps, self._pooled, self._std = maps, pooled, channel_std
         self.photos = list(photos)
@@ -142,7 +142,7 @@ def to_half(latents: Tensor) -> Array:
 
 
 def pool_all(maps: Array) -> Array:
-    """Return the pooled parts of each map, `(n, parts, C)` fp32."""
+    """Return the pooled parts of each map, `(n, parts, C + 1)` fp32."""
     return np.stack([pool(torch.from_numpy(np.array(each)).float()) for each in maps])
 
 

@@ -166,7 +166,7 @@ def _append(part: Path, latents: Any, start: int, total: int) -> None:
         if need > free:
             raise UsageError(
                 f"bank: needs {need / 1e9:.1f} GB in {part.parent} and {free / 1e9:.1f} GB are free; "
-                "take fewer photos (bank_photos=…), or another cache_dir=…"
+                "name a folder of fewer photos, or another cache_dir=DIR"
             )
         maps = np.lib.format.open_memmap(path, "w+", np.float16, (total, *latents.shape[1:]))
     else:
