@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,10 +13,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from toonlab.app.cli import CONF, register_resolvers
 from toonlab.app.setup import make
+from toonlab.engine.checkpoint import write_imported
 from toonlab.engine.method import Images, ToonMethod
+from toonlab.networks.completer import Completer
+from toonlab.networks.resnet import ResnetGenerator
 
 SMALL: dict[str, Any] = {"width": 4, "blocks": 1, "segments": 16, "workers": 1}
 """What a network or a representation gets in place of the config's value, where it has such a setting."""
+
+WITHOUT_WARMUP = {"latent_inpainting": ["method.warmup_iterations=0"]}
+"""Methods whose warm-up renders less than their losses look at."""
 
 LEARNING = sorted(path.stem for path in (CONF / "method").glob("*.yaml") if not path.stem.startswith("flow"))
 OTHER_NAMES = {"cyclegan_v1": "gan_v1", "cyclegan_v2": "gan_v2"}
@@ -32,13 +39,23 @@ def shipped(name: str, *overrides: str, **small: Any) -> ToonMethod:
 def _built(name: str, overrides: tuple[str, ...], small: tuple[tuple[str, Any], ...]) -> ToonMethod:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [f"method={name}", "iterations=100", *overrides])
+        cfg = compose("train", [f"method={name}", "iterations=100", *WITHOUT_WARMUP.get(name, []), *overrides])
     OmegaConf.set_struct(cfg, False)
     shrink(cfg, SMALL | dict(small))
     torch.manual_seed(0)
     method = make(cfg, "method")
     assert isinstance(method, ToonMethod)
+    for network in method.modules():
+        if isinstance(network, Completer):
+            wake(network)
     return method
+
+
+def wake(network: torch.nn.Module) -> None:
+    """Give layers that start at zero small random weights: at zero, no gradient passes them."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d) and not module.weight.any():
+            torch.nn.init.normal_(module.weight, 0.0, 0.02)
 
 
 def shrink(node: Any, small: dict[str, Any]) -> None:
@@ -70,3 +87,13 @@ def judge_parameters(method: ToonMethod) -> list[torch.nn.Parameter]:
 
 def painter_parameters(method: ToonMethod) -> list[torch.nn.Parameter]:
     return [p for painter in method.generators() for p in painter.parameters()]
+
+
+def trained_generator(path: Path, **size: int) -> Path:
+    """Write a narrow generator as a checkpoint, as if it had been trained."""
+    size = {"width": 4, "blocks": 1} | size
+    torch.manual_seed(1)
+    state = ResnetGenerator(**size).state_dict()
+    node = {"_target_": "toonlab.networks.resnet.ResnetGenerator", **size}
+    write_imported(path, state, painting={}, config={"method": {"generator": node}}, origin={})
+    return path

@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from shipped import OTHER_NAMES, shrink
+from shipped import OTHER_NAMES, shrink, trained_generator
 from shipped import SMALL as NARROW
 from toonlab.app import train
 from toonlab.app.cli import CONF
@@ -63,6 +63,8 @@ def test_every_method_trains_saves_and_reloads(composed, tmp_path: Path, method:
     if cfg.method.warmup_weights or "init" in cfg.method:
         cfg.method.warmup_iterations = 1
     shrink(cfg.method, NARROW)
+    if cfg.method.get("needs_ckpt"):
+        cfg.ckpt = str(trained_generator(tmp_path / "trained.ckpt"))
     train.run(cfg)
     assert (tmp_path / "samples" / "0000002.png").exists()
     loaded = load_generator(tmp_path / "checkpoints" / "best.ckpt")

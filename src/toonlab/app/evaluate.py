@@ -15,6 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from toonlab import images as im
+from toonlab.app.evaluate_holes import score_holes
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, environment, make, quiet
 from toonlab.engine.checkpoint import Loaded
@@ -41,6 +42,10 @@ def run(cfg: DictConfig) -> None:
         "part": part,
         "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
     }
+    if loaded.config.get("method", {}).get("needs_ckpt"):
+        table = score_holes(cfg, data, part, folder, about)
+        log.info("\n%s\n\nreport: %s", table.text("completed", cfg.holes_by), folder / "report.json")
+        return
     report = score(cfg, loaded, data, part, folder, about)
     log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from toonlab.app import wandb_run
 from toonlab.app.memory import keep_freed
 from toonlab.app.precision import check_precision
+from toonlab.app.pretrained import adopt, frozen_generator, prepare_search
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
@@ -47,12 +48,16 @@ def run(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     cfg = saved_config(cfg, HydraConfig.get().overrides.task) if cfg.resume else _absolute(cfg)
     _check(cfg)
+    pretrained = frozen_generator(cfg)
     last = _prepare(folder, cfg)
 
     seed_everything(cfg.seed, verbose=False)
     method = make(cfg, "method")
     if not isinstance(method, ToonMethod):
         raise UsageError(f"{type(method).__name__} learns nothing: draw with src/stylize.py method=…")
+    if pretrained:
+        adopt(method, pretrained)
+    prepare_search(cfg, method, last)
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
@@ -94,7 +99,7 @@ def run(cfg: DictConfig) -> None:
 
 def _absolute(cfg: DictConfig) -> DictConfig:
     """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
-    for key in (*FOLDERS, "outputs_dir", "cache_dir"):
+    for key in (*FOLDERS, "ckpt", "bank", "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
             cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
     if ignore := read_ignore(OmegaConf.to_container(cfg.data, resolve=True).get("ignore")):  # type: ignore[union-attr]
@@ -223,7 +228,7 @@ def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonM
         "seconds": round(records.seconds, 3),
         "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
         "validation": {"iteration": method.scored_at, **method.scores},
-        "best": {"iteration": best.best_iteration, best.monitor: best.best_score},
+        "best": {"iteration": best.best_iteration, method.monitor or best.monitor: best.best_score},
         "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
         "seed": cfg.seed,
         **environment(),

@@ -46,9 +46,10 @@ class Checkpoints(Every):
         self._save(trainer, "last")
 
     def _keep_best(self, trainer: Trainer, method: ToonMethod) -> None:
-        if self.monitor not in method.scores:
-            raise UsageError(f"monitor={self.monitor}: no such score; there are {sorted(method.scores)}")
-        score = method.scores[self.monitor]
+        monitor = method.monitor or self.monitor
+        if monitor not in method.scores:
+            raise UsageError(f"monitor={monitor}: no such score; there are {sorted(method.scores)}")
+        score = method.scores[monitor]
         if self.best_score is None or score < self.best_score:
             self.best_score, self.best_iteration = score, method.iteration
             self._save(trainer, "best")

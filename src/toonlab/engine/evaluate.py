@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, cast
@@ -18,6 +18,7 @@ from toonlab import images as im
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.records import record
+from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,13 @@ class Suite(Protocol):
     def compute(self) -> Report: ...
 
 
+class HoleSuite(Protocol):
+    """Scores of completed pictures; images `(B, 3, H, W)` in [-1, 1], known-masks `(B, 1, H, W)`."""
+
+    def update(self, ours: Tensor, clean: Tensor, known: Tensor) -> None: ...
+    def compute(self) -> dict[str, Tensor]: ...
+
+
 class EvaluationData(Protocol):
     """What callbacks ask of a data module."""
 
@@ -56,14 +64,19 @@ class Evaluate(Every):
         suite: the metrics.
         every: iterations between evaluations.
         iterations: the run's length.
+        holes: makes the metrics of methods that complete pictures; they are scored by these alone.
     """
 
-    def __init__(self, *, suite: Suite, every: int, iterations: int) -> None:
+    def __init__(
+        self, *, suite: Suite, every: int, iterations: int, holes: Callable[[], HoleSuite] | None = None
+    ) -> None:
         super().__init__(every=every, iterations=iterations)
-        self.suite, self.able = suite, True
+        self.suite, self.able, self.holes = suite, True, holes
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out before training, not after hours of it, whether there are images enough to score."""
+        if cast("ToonMethod", pl_module).completes:
+            return
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
         loaders = _ordered(data, cast("ToonMethod", pl_module))
         reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
@@ -84,6 +97,8 @@ class Evaluate(Every):
     def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
         sources, targets = _ordered(data, method)
+        if method.completes:
+            return self._score_holes(trainer, method, sources)
         self.suite.reset()
         with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
             for batch in sources:
@@ -95,6 +110,19 @@ class Evaluate(Every):
                 bar.update()
         return self.suite.compute().scalars()
 
+    def _score_holes(
+        self, trainer: Trainer, method: ToonMethod, sources: DataLoader[Images]
+    ) -> Mapping[str, float]:
+        if self.holes is None:
+            raise UsageError("callbacks.evaluate.holes: this method is scored by it; name a metric")
+        suite, first = self.holes(), 0
+        with painting(trainer, method):
+            for batch in tqdm(sources, desc="validating", unit="batch", leave=False):
+                photos = batch[method.source].to(method.device)
+                suite.update(*method.completed(photos, first))
+                first += len(photos)
+        return {name: float(value) for name, value in suite.compute().items()}
+
 
 def _ordered(data: EvaluationData, method: ToonMethod) -> list[DataLoader[Images]]:
     """Return the loaders of what the method paints, and of what the results should look like."""
@@ -103,7 +131,7 @@ def _ordered(data: EvaluationData, method: ToonMethod) -> list[DataLoader[Images
 
 
 class Panels(Every):
-    """Paints the same validation photos again and again: photo | output | EMA output.
+    """Paints the same validation photos again and again, in the columns that the method names.
 
     Args:
         photos: how many.
@@ -126,12 +154,9 @@ class Panels(Every):
         photos = data.panel(self.photos, method.source)
         with painting(trainer, method):
             # One at a time: a panel of 256-pixel photos must not need more memory than training.
-            columns = [
-                [paint(photo[None].to(method.device))[0] for photo in photos]
-                for paint in (method.paint_raw, method)
-            ]
-        rows = [[im.to_picture(image) for image in row] for row in zip(photos, *columns, strict=True)]
-        page = im.sheet(rows, [method.source, "output", "EMA output"])
+            panels = [method.panel(photo[None].to(method.device), i) for i, photo in enumerate(photos)]
+        rows = [[im.to_picture(image[0]) for image in panel.values()] for panel in panels]
+        page = im.sheet(rows, list(panels[0]))
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)
         for logger in trainer.loggers:

@@ -54,6 +54,12 @@ class ToonMethod(LightningModule):
     source, target = "photo", "cartoon"
     """What the generator turns into what: views of a batch."""
 
+    completes = False
+    """Whether it completes damaged pictures: then `completed` is scored, in the hole alone."""
+
+    monitor: str | None = None
+    """The score that picks its best checkpoint, where it is not the one that fits all others."""
+
     def __init__(
         self,
         *,
@@ -120,6 +126,14 @@ class ToonMethod(LightningModule):
     def painting(self) -> dict[str, Any]:
         """What a stylizer must know besides the generator; plain values, saved in every checkpoint."""
         return {}
+
+    def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
+        """Return a sample picture's columns by title, `(B, 3, H, W)`; `first` is the first photo's number."""
+        return {self.source: photos, "output": self.paint_raw(photos), "EMA output": self(photos)}
+
+    def completed(self, photos: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Damage photos numbered from `first`; return results, clean cartoons and known-masks."""
+        raise NotImplementedError
 
     # What it gets -----------------------------------------------------------
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from toonlab import images
 from toonlab.errors import check_choice
+from toonlab.representations.inpainting.biharmonic import biharmonic, scattered
 
 _OPENCV = {"telea": cv2.INPAINT_TELEA, "ns": cv2.INPAINT_NS}
-WAYS = (*_OPENCV, "mean")
+WAYS = (*_OPENCV, "mean", "biharmonic", "auto")
 
 
 def prefill(photos: Tensor, known: Tensor, how: str = "telea", *, radius: float = 3.0) -> Tensor:
@@ -24,7 +25,8 @@ def prefill(photos: Tensor, known: Tensor, how: str = "telea", *, radius: float 
         photos: what they hold in the hole is not looked at, NaN included.
         known: `(B, 1, H, W)`, 1 = known, 0 = missing.
         how: `telea` (Telea 2004) or `ns` (Navier-Stokes, Bertalmio et al. 2001) by OpenCV, to 8 bits; or
-            `mean`: each photo's mean colour. Where nothing is known, mid-grey.
+            `mean`: each photo's mean colour; `biharmonic`: the smoothest surface; `auto`: that where single
+            pixels are missing, else `ns`. Where nothing is known, mid-grey.
         radius: pixels around a point that OpenCV looks at.
 
     Raises:
@@ -42,6 +44,11 @@ def _fill(photo: Tensor, known: Tensor, how: str, radius: float) -> Tensor:
     if known.all():
         return photo
     visible = torch.where(known, photo, torch.zeros_like(photo))
+    if how == "auto":
+        how = "biharmonic" if scattered(known[0].cpu().numpy()) else "ns"
+    if how == "biharmonic":
+        smooth = biharmonic(visible.detach().cpu().numpy(), known[0].cpu().numpy())
+        return torch.from_numpy(smooth).clamp(-1, 1).to(photo)
     if how == "mean":
         mean = visible.double().sum(dim=(1, 2)) / known.sum()
         return mean.to(photo.dtype)[:, None, None].expand_as(photo)

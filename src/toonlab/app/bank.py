@@ -1,0 +1,46 @@
+"""The bank that a search starts from: latents of a folder of clean photos, kept under `cache_dir`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from toonlab import images
+from toonlab.errors import UsageError
+from toonlab.methods.completing import Completing
+from toonlab.representations.inpainting.bank import LatentBank
+from toonlab.representations.inpainting.build import open_bank, weights_key
+
+
+def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> LatentBank:
+    """Open or build the bank of the photos in `cfg.bank`.
+
+    Args:
+        cfg: says `bank` and `cache_dir`.
+        method: its generator encodes.
+        size: pixels of each photo's side; `cfg.bank_size` by default.
+
+    Raises:
+        UsageError: no folder is named, or it holds no image.
+    """
+    if not cfg.bank:
+        raise UsageError(
+            "completion=search starts from latents of clean photos: name a folder of them, bank=DIR (not of "
+            "the photos that are to be completed)"
+        )
+    folder = Path(str(cfg.bank)).expanduser()
+    photos = (
+        sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS)
+        if folder.is_dir()
+        else []
+    )
+    if not photos:
+        raise UsageError(f"bank={folder}: no such folder, or no image in it")
+    return open_bank(
+        photos,
+        encode=lambda batch: method.painter.encode(batch.to(method.device)).cpu(),
+        key=weights_key(method.painter.state_dict()),
+        size=size or cfg.bank_size,
+        cache_dir=Path(cfg.cache_dir),
+    )

@@ -1,0 +1,69 @@
+"""`ckpt=…` of `src/train.py`: a trained model that the new run starts from."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from toonlab.app.bank import bank_for
+from toonlab.engine.checkpoint import Loaded, load_generator, read
+from toonlab.engine.method import ToonMethod
+from toonlab.errors import UsageError
+from toonlab.methods.latent_inpainting import LatentInpainting
+
+
+def frozen_generator(cfg: DictConfig) -> Loaded | None:
+    """Load the generator that `cfg.method` builds on, and put its description into `cfg.method.generator`.
+
+    None: the method trains a generator of its own, or the run is resumed and its checkpoint holds everything.
+
+    Raises:
+        UsageError: `ckpt` is missing, needless, or names a generator without a latent.
+    """
+    if not cfg.method.get("needs_ckpt", False):
+        if cfg.ckpt is not None:
+            raise UsageError(
+                f"ckpt={cfg.ckpt}: this method starts from nothing; ckpt is for latent_inpainting"
+            )
+        return None
+    if cfg.resume:
+        return None
+    if cfg.ckpt is None:
+        raise UsageError(
+            "method=latent_inpainting completes the latent of a trained generator: name its run, ckpt=RUN"
+        )
+    loaded = load_generator(Path(str(cfg.ckpt)).expanduser())
+    if not hasattr(loaded.generator, "encode"):
+        raise UsageError(
+            f"ckpt={cfg.ckpt}: its generator, {type(loaded.generator).__name__}, has no latent to complete; "
+            "CartoonGAN's, CycleGAN's and AnimeGAN's have one"
+        )
+    with open_dict(cfg):
+        cfg.method.generator = OmegaConf.create(copy.deepcopy(loaded.config["method"]["generator"]))
+    return loaded
+
+
+def adopt(method: ToonMethod, loaded: Loaded) -> None:
+    """Give the method the loaded weights; how they are painted with comes along."""
+    method.generator.load_state_dict(loaded.generator.state_dict())
+
+
+def prepare_search(cfg: DictConfig, method: ToonMethod, last: Path | None) -> None:
+    """Give a method that searches its bank; a search refines one batch, so the data must be one batch.
+
+    Raises:
+        UsageError: the data is more than one batch, or no bank is named.
+    """
+    if not (isinstance(method, LatentInpainting) and method.searching):
+        return
+    if not cfg.data.overfit:
+        raise UsageError(
+            "completion=search moves the latents of one batch, an iteration is a step: add data.overfit=true"
+        )
+    if last:  # the bank's key is the generator's weights, which are the checkpoint's
+        prefix, state = "generator.", read(last)["state_dict"]
+        kept = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        method.generator.load_state_dict(kept)
+    method.bank = bank_for(cfg, method)

@@ -1,0 +1,232 @@
+"""Cartoons of damaged photos, completed in the latent of a frozen, trained generator (Yeh et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from toonlab import keyed
+from toonlab.engine.method import Images
+from toonlab.engine.terms import Terms, weighted_sum
+from toonlab.errors import UsageError, check_choice
+from toonlab.losses.hole import hole_feature_distance, hole_l1
+from toonlab.methods.completing import Completing, Guess, OnStep
+from toonlab.methods.latent_search import LatentSearch, Offsets, Start
+from toonlab.methods.learned_completion import LearnedCompletion
+from toonlab.networks.frozen import Features
+from toonlab.networks.layers import LatentGenerator
+from toonlab.representations.inpainting.bank import LatentBank
+from toonlab.representations.inpainting.draws import HoleDraws
+from toonlab.representations.inpainting.prefill import prefill
+from toonlab.schedules import Schedule
+
+
+class LatentInpainting(Completing):
+    """Completes latents in one of two ways.
+
+    `learned` trains two small networks on random holes in whole photos. Only the clean photo's latent and
+    cartoon are their teachers; the data's cartoons are not looked at. The warm-up trains the picture's
+    correction alone, which needs no generator; then the latent's joins in, with the discriminator, to whom
+    cartoons of whole photos are real.
+
+    `search` trains nothing that lasts: one batch's latents are moved, an iteration is a step. Cartoons of the
+    bank are real to its discriminator, not the batch's own, which a user would not have.
+
+    Args:
+        completion: `learned` or `search`.
+        learned: makes the networks from the generator.
+        search: numbers of the search.
+        batch: shape `(B, H, W)` of the batches that a search is trained on.
+        masks: draws the holes to train on.
+        prefills: first guesses, one drawn for each training batch; at use the first.
+        search_weights: in place of `weights` for `search`.
+        needs_ckpt: tells the command that the generator's weights come from `ckpt`.
+    """
+
+    def __init__(
+        self,
+        *,
+        completion: str,
+        learned: Callable[[LatentGenerator], LearnedCompletion],
+        search: LatentSearch,
+        batch: Sequence[int],
+        features: Features,
+        masks: HoleDraws,
+        prefills: Sequence[str],
+        weights: Mapping[str, float | Schedule],
+        search_weights: Mapping[str, float | Schedule],
+        needs_ckpt: bool = True,
+        **common: Any,
+    ) -> None:
+        check_choice("completion", completion, ["learned", "search"])
+        self.searching = completion == "search"
+        if self.searching:
+            common |= {"warmup_iterations": 0, "warmup_weights": {}}
+        super().__init__(weights=search_weights if self.searching else weights, **common)
+        self.features, self.masks, self.prefills, self.search = features, masks, list(prefills), search
+        self.bank: LatentBank | None = None
+        self.completion: nn.Module
+        if self.searching:
+            count, height, width = batch
+            stride = self.painter.multiple
+            self.completion = Offsets(count, channels_of(self.painter), height // stride, width // stride)
+        else:
+            self.completion = learned(self.painter)
+        self._clean_of: tuple[Tensor, Tensor, Tensor] | None = None
+        self._begun: tuple[Tensor, Start] | None = None
+
+    def generators(self) -> list[nn.Module]:
+        return [self.completion]
+
+    def render(self, batch: Images) -> Images:
+        return self._moved(batch["photo"]) if self.searching else self._corrected(batch["photo"])
+
+    def generator_terms(self, batch: Images, views: Images) -> Terms:
+        if self.searching:
+            start, cartoon = self._start(batch["photo"]), views["cartoon"]
+            return self.search.terms(
+                start, views["latent"], cartoon, self._bank().channel_std().to(cartoon), self._fool(cartoon)
+            )
+        photo, missing = batch["photo"], 1 - views["known"]
+        clean = cache(lambda: self._clean(photo))
+        cells, unit = F.avg_pool2d(missing, self.painter.multiple), self._learned().unit
+
+        return {
+            "photo": lambda: hole_l1(views["refined"], photo, missing).mean(),
+            "photo_content": lambda: self._looks(views["refined"], photo, missing),
+            "latent": lambda: hole_l1(views["latent"] / unit, clean()[0] / unit, cells).mean(),
+            "pixel": lambda: hole_l1(views["cartoon"], clean()[1], missing).mean(),
+            "content": lambda: self._looks(views["cartoon"], clean()[1], missing),
+            "adversarial": lambda: self._fool(views["cartoon"])(),
+        }
+
+    def discriminator_terms(self, batch: Images, views: Images) -> Terms:
+        judge = self.discriminator
+        return {
+            "real": lambda: self.adversarial.real(judge(self._real(batch["photo"])), self.rng("real")),
+            "fake": lambda: self.adversarial.fake(judge(views["cartoon"]), self.rng("fake")),
+        }
+
+    # Learned ----------------------------------------------------------------
+
+    def _learned(self) -> LearnedCompletion:
+        return cast("LearnedCompletion", self.completion)
+
+    def _corrected(self, photo: Tensor) -> Images:
+        rng, networks = self.rng("holes"), self._learned()
+        known = self.masks.batch(photo, rng)
+        how = self.prefills[int(torch.randint(len(self.prefills), (1,), generator=rng, device=rng.device))]
+        refined = networks.refine(prefill(photo, known, how), known)
+        if self.warming_up:
+            return {"known": known, "refined": refined}
+        seen = refined.detach()  # has its own terms; the way back through the encoder is long
+        start = self.painter.encode(seen)
+        networks.measure(self._clean(photo)[0])
+        latent = networks.complete(start, seen, known)
+        return {"known": known, "refined": refined, "latent": latent, "cartoon": self.painter.decode(latent)}
+
+    def _clean(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        """Return latent and cartoon of whole photos; asked again for the same ones, the same."""
+        if self._clean_of is None or self._clean_of[0] is not photo:
+            latent = self.painter.encode(photo)
+            self._clean_of = photo, latent, self.painter.decode(latent)
+        return self._clean_of[1:]
+
+    def _real(self, photo: Tensor) -> Tensor:
+        if not self.searching:
+            return self._clean(photo)[1]
+        bank = self._bank()
+        rng = self.rng("bank")
+        chosen = torch.randint(len(bank), (len(photo),), generator=rng, device=rng.device)
+        return self.painter.decode(bank.maps(chosen).to(photo))
+
+    def _looks(self, ours: Tensor, clean: Tensor, missing: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.features(clean)
+        return hole_feature_distance(self.features(ours), wanted, missing).mean()
+
+    def _fool(self, cartoon: Tensor) -> Callable[[], Tensor]:
+        return lambda: self.adversarial.fool(self.discriminator(cartoon))
+
+    # Search -----------------------------------------------------------------
+
+    def _bank(self) -> LatentBank:
+        if self.bank is None:
+            raise UsageError("completion=search starts from latents of clean photos: name a folder, bank=DIR")
+        return self.bank
+
+    def _moved(self, photo: Tensor) -> Images:
+        start = self._start(photo)
+        latent = self.completion(start)
+        return {"latent": latent, "cartoon": self.painter.decode(latent)}
+
+    def _start(self, photo: Tensor) -> Start:
+        """Return the batch's start; made once, for a run has one batch."""
+        if self._begun is None or not torch.equal(self._begun[0], photo):
+            rng = keyed.generator(self.seed, "holes", device=photo.device)
+            known = self.masks.batch(photo, rng)
+            filled = prefill(photo, known, self.prefills[0])
+            self._begun = photo, self.search.begin(self.painter, self._bank(), filled, known, 1)[0]
+        return self._begun[1]
+
+    # At use -----------------------------------------------------------------
+
+    def guesses(self, photos: Tensor, known: Tensor, count: int, on_step: OnStep | None) -> list[Guess]:
+        if self.searching:
+            return self._searched(photos, known, count, on_step)
+        found = []
+        for i, (how, mirrored) in enumerate(self._variants()[:count]):
+            found.append(self._guess(photos, known, how, mirrored))
+            if on_step:
+                on_step(i + 1, min(count, len(self._variants())))
+        return found
+
+    def _variants(self) -> list[tuple[str, bool]]:
+        """First guesses to complete from, as they are and mirrored: each gives another completion."""
+        return [(how, mirrored) for mirrored in (False, True) for how in self.prefills]
+
+    @torch.no_grad()
+    def _guess(self, photos: Tensor, known: Tensor, how: str, mirrored: bool) -> Guess:
+        networks = self._learned()
+        if mirrored:
+            photos, known = photos.flip(3), known.flip(3)
+        refined = networks.refine(prefill(photos, known, how), known)
+        start = self.painter.encode(refined)
+        latent = networks.complete(start, refined, known)
+        pair = [self.painter.decode(each) for each in (latent, start)]
+        return Guess(*(each.flip(3) if mirrored else each for each in pair))
+
+    def _searched(self, photos: Tensor, known: Tensor, count: int, on_step: OnStep | None) -> list[Guess]:
+        filled = prefill(photos, known, self.prefills[0])
+        starts = self.search.begin(self.painter, self._bank(), filled, known, max(count, 1))
+        total, spread = self.search.steps * len(starts), self._bank().channel_std().to(photos)
+        found = []
+        for i, start in enumerate(starts):
+            offsets = Offsets(*start.latent.shape).to(photos)
+            optimizer = torch.optim.Adam(offsets.parameters(), lr=self.search.lr)
+            for step in range(self.search.steps):
+                with torch.enable_grad():
+                    latent = offsets(start)
+                    cartoon = self.painter.decode(latent)
+                    fooled = self._fool(cartoon) if self.judged else None
+                    terms = self.search.terms(start, latent, cartoon, spread, fooled)
+                    loss, _ = weighted_sum(terms, self.weights, step)
+                    (offsets.value.grad,) = torch.autograd.grad(loss, [offsets.value])
+                optimizer.step()
+                if on_step:
+                    on_step(i * self.search.steps + step + 1, total)
+            with torch.no_grad():
+                found.append(Guess(self.painter.decode(offsets(start)), start.target))
+        return found
+
+
+@torch.no_grad()
+def channels_of(painter: LatentGenerator) -> int:
+    """Return the latent's channels."""
+    side = 8 * painter.multiple
+    return int(painter.encode(torch.zeros(1, 3, side, side)).shape[1])
