@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -16,6 +16,9 @@ from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OPAQUE, Stylizer
 
 log = logging.getLogger(__name__)
+
+OnPart = Callable[[int, int], None]
+"""Called with (parts of a file done, parts in all)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,11 @@ class Outcome:
         skipped_existing: targets that were there already.
         failed: a reason for each source that could not be painted.
         remaining: jobs not begun or not finished when the user interrupted.
+        deed: what was done to the painted ones, in a word.
     """
 
     plan: Plan
+    deed: str = "painted"
     painted: list[Path] = dataclasses.field(default_factory=list)
     failed: dict[Path, str] = dataclasses.field(default_factory=dict)
     interrupted: bool = False
@@ -76,9 +81,9 @@ class Outcome:
 
     def summary(self) -> str:
         """Return the counts, what to know about them, and at the end each failure with its reason."""
-        lines = [f"{len(self.painted)} painted, {len(self.failed)} failed"]
+        lines = [f"{len(self.painted)} {self.deed}, {len(self.failed)} failed"]
         if self.skipped_existing:
-            lines.append(f"{self.skipped_existing} skipped: already there (overwrite=true paints them again)")
+            lines.append(f"{self.skipped_existing} skipped: already there (overwrite=true makes them anew)")
         if self.plan.ignored:
             lines.append(f"{self.plan.ignored} other files ignored: not images by their names")
         lines += [f"written as PNG: {target}" for target in self.plan.renamed]
@@ -89,12 +94,18 @@ class Outcome:
         return "\n".join(lines)
 
 
-def plan(input: Path, output: Path, *, overwrite: bool) -> Plan:
+def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False) -> Plan:
     """Decide which file becomes which; touches nothing.
 
     A folder is read recursively and keeps its structure; dot-files and the output's own folder are not read.
     Targets keep their names, except that what a format cannot hold (alpha in a JPEG) or toonlab cannot write
     becomes PNG. No two sources share a target and no target is a source.
+
+    Args:
+        input: a photo, or a folder of them.
+        output: where the targets go.
+        overwrite: plan targets anew that are there already.
+        png: everything becomes PNG; `renamed` is then empty.
 
     Raises:
         UsageError: there is nothing to paint, or the output would overwrite the input.
@@ -113,7 +124,7 @@ def plan(input: Path, output: Path, *, overwrite: bool) -> Plan:
         wanted = [output]
     if output.is_file() and wanted != [output]:
         raise UsageError(f"output={output} is a file and not an image: name a folder or an image file")
-    targets = _targets(found, wanted)
+    targets = _targets(found, wanted, png)
     sources = {source.resolve() for source in found}
     if any(target.resolve() in sources for target in targets):
         raise UsageError(f"output={output} would overwrite photos of input={input}: choose another output")
@@ -122,21 +133,38 @@ def plan(input: Path, output: Path, *, overwrite: bool) -> Plan:
     return Plan(
         jobs=tuple(itertools.compress(jobs, (not there for there in done))),
         existing=tuple(itertools.compress(jobs, done)),
-        renamed=tuple(t for t, w in zip(targets, wanted, strict=True) if t != w),
+        renamed=tuple(t for t, w in zip(targets, wanted, strict=True) if t != w and not png),
         ignored=ignored,
     )
 
 
 def stylize_all(stylizer: Stylizer, plan: Plan, *, progress: bool) -> Outcome:
-    """Paint what was planned; a bad file is noted and the rest goes on.
+    """Paint what was planned; see `each_job`."""
+
+    def paint(job: Job, on_tile: OnPart) -> None:
+        stylizer.paint_file(job.source, job.target, on_tile)
+
+    return each_job(paint, Outcome(plan=plan), what="stylize", part="tile", progress=progress)
+
+
+def each_job(
+    work: Callable[[Job, OnPart], None], outcome: Outcome, *, what: str, part: str, progress: bool
+) -> Outcome:
+    """Do what was planned; a bad file is noted and the rest goes on.
 
     Ctrl-C ends the work in good order: finished files stay, no half of one, and the outcome says so.
+
+    Args:
+        work: does one job, and may tell of each part that it finished.
+        outcome: of the plan, nothing done yet; returned.
+        what: names the progress bar.
+        part: names what `work` tells of, for a bar of a file that takes longer than a second.
+        progress: show both bars.
     """
-    outcome = Outcome(plan=plan)
     try:
-        for job in tqdm(plan.jobs, desc="stylize", unit="file", disable=not progress):
+        for job in tqdm(outcome.plan.jobs, desc=what, unit="file", disable=not progress):
             try:
-                _paint(stylizer, job, progress)
+                _do(work, job, part, progress)
             except Exception as error:  # any file's trouble, MemoryError included, is that file's alone
                 log.debug("%s failed", job.source, exc_info=True)
                 outcome.failed[job.source] = _reason(error)
@@ -147,14 +175,14 @@ def stylize_all(stylizer: Stylizer, plan: Plan, *, progress: bool) -> Outcome:
     return outcome
 
 
-def _paint(stylizer: Stylizer, job: Job, progress: bool) -> None:
-    with tqdm(desc=job.source.name, unit="tile", leave=False, disable=not progress, delay=1) as bar:
+def _do(work: Callable[[Job, OnPart], None], job: Job, part: str, progress: bool) -> None:
+    with tqdm(desc=job.source.name, unit=part, leave=False, disable=not progress, delay=1) as bar:
 
-        def on_tile(done: int, tiles: int) -> None:
-            bar.total = tiles
+        def on_part(done: int, parts: int) -> None:
+            bar.total = parts
             bar.update(done - bar.n)
 
-        stylizer.paint_file(job.source, job.target, on_tile)
+        work(job, on_part)
 
 
 def _reason(error: Exception) -> str:
@@ -187,9 +215,12 @@ def _photos(folder: Path, output: Path) -> tuple[list[Path], int]:
     return photos, len(files) - len(photos)
 
 
-def _targets(sources: list[Path], wanted: list[Path]) -> list[Path]:
+def _targets(sources: list[Path], wanted: list[Path], png: bool) -> list[Path]:
     """Return a target of its own for each source: as wanted where its format allows, else a PNG beside it."""
-    fits = [_can_hold(target, source) for source, target in zip(sources, wanted, strict=True)]
+    fits = [
+        target.suffix.lower() == ".png" if png else _can_hold(target, source)
+        for source, target in zip(sources, wanted, strict=True)
+    ]
     taken = {target for target, fit in zip(wanted, fits, strict=True) if fit}
     targets = []
     for target, fit in zip(wanted, fits, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,11 @@ class LatentBank:
 
     Args:
         maps: `(n, C, h, w)`, fp16; a memory map or an array.
-        pooled: `(n, P)`, see `pooled.pool`.
+        pooled: `(n, parts, C + 1)`, see `pooled.pool`.
         channel_std: `(C,)`, over all places of all maps.
         photos: whose latents these are.
         exact_up_to: maps; a larger bank is first searched through a vector index over the pooled vectors.
         shortlist: maps that the index hands on to the exact distance.
-        index_file: where the vector index is kept, once made; None makes it anew in each process.
     """
 
     def __init__(
@@ -41,15 +39,12 @@ class LatentBank:
         channel_std: Tensor,
         photos: Sequence[str] = (),
         exact_up_to: int = 2000,
-        shortlist: int = 100,
-        index_file: Path | None = None,
+        shortlist: int = 50,
     ) -> None:
         self._maps, self._pooled, self._std = maps, pooled, channel_std
         self.photos = list(photos)
         self.exact_up_to, self.shortlist = exact_up_to, shortlist
-        self._index_file, self._index = index_file, None
-
-    _index: PooledIndex | None
+        self._index: PooledIndex | None = None
 
     @classmethod
     def of(cls, latents: Tensor, **options: Any) -> LatentBank:
@@ -123,8 +118,8 @@ class LatentBank:
         if len(self) <= self.exact_up_to:
             return np.arange(len(self))
         if self._index is None:
-            self._index = PooledIndex.open(self._pooled, self._index_file)
-        return self._index.search(pool(latent, known), max(k, self.shortlist))
+            self._index = PooledIndex(self._pooled)
+        return np.sort(self._index.search(latent, known, max(k, self.shortlist)))
 
     def _distances(self, latent: Tensor, known: Tensor, candidates: Array) -> Tensor:
         # Only the places that count: a small known part then costs little.
@@ -147,9 +142,8 @@ def to_half(latents: Tensor) -> Array:
 
 
 def pool_all(maps: Array) -> Array:
-    """Return the pooled vector of each map, `(n, P)` fp32."""
-    whole = torch.ones(1, *maps.shape[-2:])
-    return np.stack([pool(torch.from_numpy(np.array(each)).float(), whole) for each in maps])
+    """Return the pooled parts of each map, `(n, parts, C + 1)` fp32."""
+    return np.stack([pool(torch.from_numpy(np.array(each)).float()) for each in maps])
 
 
 def deviation(maps: Array) -> Tensor:

@@ -27,7 +27,7 @@ Encode = Callable[[Tensor], Tensor]
 """Photos `(B, 3, H, W)` in [-1, 1] to latents `(B, C, h, w)`."""
 
 _FORMAT = 1  # part of every key: raise it when the files' meaning changes
-MAPS, POOLED, ABOUT, PROGRESS, INDEX = "maps.npy", "pooled.npy", "about.json", "progress.json", "index.faiss"
+MAPS, POOLED, ABOUT, PROGRESS = "maps.npy", "pooled.npy", "about.json", "progress.json"
 
 
 def weights_key(state: Mapping[str, Tensor]) -> str:
@@ -107,7 +107,6 @@ def _read(folder: Path, **options: Any) -> LatentBank:
         pooled=np.load(folder / POOLED),
         channel_std=torch.tensor(about["channel_std"]),
         photos=about["photos"],
-        index_file=folder / INDEX,
         **options,
     )
 
@@ -167,7 +166,7 @@ def _append(part: Path, latents: Any, start: int, total: int) -> None:
         if need > free:
             raise UsageError(
                 f"bank: needs {need / 1e9:.1f} GB in {part.parent} and {free / 1e9:.1f} GB are free; "
-                "take fewer photos (bank_photos=…), or another cache_dir=…"
+                "name a folder of fewer photos, or another cache_dir=DIR"
             )
         maps = np.lib.format.open_memmap(path, "w+", np.float16, (total, *latents.shape[1:]))
     else:

