@@ -39,7 +39,9 @@ def shipped(name: str, *overrides: str, **small: Any) -> ToonMethod:
 def _built(name: str, overrides: tuple[str, ...], small: tuple[tuple[str, Any], ...]) -> ToonMethod:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [f"method={name}", "iterations=100", *WITHOUT_WARMUP.get(name, []), *overrides])
+        cfg = compose(
+            "train", [f"method={name}", "iterations=100", *WITHOUT_WARMUP.get(name, []), *overrides]
+        )
     OmegaConf.set_struct(cfg, False)
     shrink(cfg, SMALL | dict(small))
     torch.manual_seed(0)

@@ -24,6 +24,21 @@ def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> La
     Raises:
         UsageError: no folder is named, or it holds no image.
     """
+    return open_bank(
+        bank_photos(cfg),
+        encode=lambda batch: method.painter.encode(batch.to(method.device)).cpu(),
+        key=weights_key(method.painter.state_dict()),
+        size=size or cfg.bank_size,
+        cache_dir=Path(cfg.cache_dir),
+    )
+
+
+def bank_photos(cfg: DictConfig) -> list[Path]:
+    """List the photos in `cfg.bank`.
+
+    Raises:
+        UsageError: no folder is named, or it holds no image.
+    """
     if not cfg.bank:
         raise UsageError(
             "completion=search starts from latents of clean photos: name a folder of them, bank=DIR (not of "
@@ -37,10 +52,4 @@ def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> La
     )
     if not photos:
         raise UsageError(f"bank={folder}: no such folder, or no image in it")
-    return open_bank(
-        photos,
-        encode=lambda batch: method.painter.encode(batch.to(method.device)).cpu(),
-        key=weights_key(method.painter.state_dict()),
-        size=size or cfg.bank_size,
-        cache_dir=Path(cfg.cache_dir),
-    )
+    return photos

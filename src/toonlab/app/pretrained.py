@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from toonlab.app.bank import bank_for
+from toonlab.app.bank import bank_for, bank_photos
 from toonlab.engine.checkpoint import Loaded, load_generator, read
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
@@ -28,6 +28,8 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
                 f"ckpt={cfg.ckpt}: this method starts from nothing; ckpt is for latent_inpainting"
             )
         return None
+    if cfg.completion == "search":
+        _check_search(cfg)
     if cfg.resume:
         return None
     if cfg.ckpt is None:
@@ -51,19 +53,23 @@ def adopt(method: ToonMethod, loaded: Loaded) -> None:
 
 
 def prepare_search(cfg: DictConfig, method: ToonMethod, last: Path | None) -> None:
-    """Give a method that searches its bank; a search refines one batch, so the data must be one batch.
+    """Give a method that searches its bank.
 
     Raises:
-        UsageError: the data is more than one batch, or no bank is named.
+        UsageError: see `bank_for`.
     """
     if not (isinstance(method, LatentInpainting) and method.searching):
         return
-    if not cfg.data.overfit:
-        raise UsageError(
-            "completion=search moves the latents of one batch, an iteration is a step: add data.overfit=true"
-        )
     if last:  # the bank's key is the generator's weights, which are the checkpoint's
         prefix, state = "generator.", read(last)["state_dict"]
         kept = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         method.generator.load_state_dict(kept)
     method.bank = bank_for(cfg, method)
+
+
+def _check_search(cfg: DictConfig) -> None:
+    if not cfg.data.overfit:
+        raise UsageError(
+            "completion=search moves the latents of one batch, an iteration is a step: add data.overfit=true"
+        )
+    bank_photos(cfg)

@@ -55,4 +55,3 @@ def hole_l1(ours: Tensor, theirs: Tensor, missing: Tensor) -> Tensor:
     """Mean absolute difference of `(B, C, h, w)` in the hole, `(B,)`; places weighed by `(B, 1, h, w)`."""
     total = missing.sum(dim=(1, 2, 3)) * ours.shape[1]
     return ((ours - theirs).abs() * missing).sum(dim=(1, 2, 3)) / total.clamp(min=1e-8)
-

@@ -24,13 +24,18 @@ class LearnedCompletion(nn.Module):
         generator: frozen, and not kept here.
         picture: of the first network, see `Completer`; and `stride`, pixels to a side of its cells.
         latent: of the second, whose cells are the latent's.
-        deep: pixels from what is known at which a correction counts in full; nearer, a first guess is good.
+        deep: pixels from what is known at which a correction counts in full; nearer, a guess is good.
     """
 
     spread: Tensor
 
     def __init__(
-        self, generator: LatentGenerator, *, picture: Mapping[str, int], latent: Mapping[str, int], deep: float
+        self,
+        generator: LatentGenerator,
+        *,
+        picture: Mapping[str, int],
+        latent: Mapping[str, int],
+        deep: float,
     ) -> None:
         super().__init__()
         self.stride, self.deep = generator.multiple, deep

@@ -44,9 +44,7 @@ def load_inpainting(
         return _around(path, node, state, settings, completion or "search")
     way = completion or node["completion"]
     if way == "learned" != node["completion"]:
-        raise UsageError(
-            f"ckpt={path}: was trained to search and has no network that completes; completion=search"
-        )
+        raise UsageError(f"ckpt={path}: searches, and has no network that completes; use completion=search")
     method = _build(node, build(node["generator"]), build(node["discriminator"]), way)
     left_out = "completion." if way == "search" else "\0"
     kept = {name: value for name, value in state.items() if not name.startswith(left_out)}

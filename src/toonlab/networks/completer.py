@@ -13,9 +13,9 @@ from toonlab.networks.layers import check_counts
 class Completer(nn.Module):
     """`(B, inputs, h, w)` to a correction `(B, outputs, h, w)`, exactly 0 before it has learnt anything.
 
-    A U-Net of residual blocks: `width` channels at full resolution, as many more at each halving up to `most`,
-    dilations 1, 2 and 4 at the bottom, so that a cell sees a hundred and more around it. Without norms: a norm's
-    statistics would mix what is known with what is not.
+    A U-Net of residual blocks: `width` channels at full resolution, as many more at each halving up to
+    `most`, dilations 1, 2 and 4 at the bottom, so that a cell sees a hundred and more around it. Without
+    norms: a norm's statistics would mix what is known with what is not.
 
     Args:
         inputs: channels of what is known.
