@@ -180,6 +180,23 @@ def test_an_interrupted_run_goes_on_and_writes_over_nothing(tmp_path: Path) -> N
     assert not [name for name in names(tmp_path / "out") if "candidate_2" in name]  # of the earlier run
 
 
+def test_killed_before_the_last_file_the_row_is_there_and_the_photo_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    save = images.save
+
+    def killed(picture: Image.Image, path: Path, **options: object) -> None:
+        if path.name == "a.png":
+            raise KeyboardInterrupt
+        save(picture, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "save", killed)
+        assert [row["photo"] for row in run(tmp_path / "in", tmp_path / "out", "box")[1]] == ["a.png"]
+    assert [row["photo"] for row in run(tmp_path / "in", tmp_path / "out", "box")[1]] == ["a.png"]
+
+
 def test_names_that_collide(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png"):
         photo(tmp_path / "in" / name)

@@ -89,8 +89,9 @@ class InpaintFiles:
         cartoon_file = images.to_picture(result[0])
         if picture.alpha is not None:
             cartoon_file.putalpha(picture.alpha)
-        images.save(cartoon_file, job.target, **_profile(picture))
+        # The row before the cartoon: killed in between, the photo is done again and its row replaced.
         self.record(row | {"seconds": f"{time.monotonic() - started:.2f}"})
+        images.save(cartoon_file, job.target, **_profile(picture))
 
 
 def candidate_paths(target: Path, candidates: int) -> list[Path]:
