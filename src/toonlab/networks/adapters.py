@@ -1,8 +1,8 @@
 """One trunk, many styles: residual adapters (Rebuffi et al. 2017 and 2018) for any convolutional network.
 
-A style never runs beside its trunk: it says which of the trunk's tensors are other ones for its domain, and
-the trunk runs with those. A parallel adapter `W * x + A * x` is one convolution whose middle tap is `W + A`, so
-a domain costs no time, in training either; and folding is writing down what runs anyway.
+A style never runs beside its trunk: it says which of the trunk's tensors are other ones for its domain,
+and the trunk runs with those. A parallel adapter `W * x + A * x` is one convolution whose middle tap is
+`W + A`, so a domain costs no time, in training either; and folding is writing down what runs anyway.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Adapted(nn.Module):
     """A trunk that runs in one of several domains: `network(images, domain)`.
 
     Per domain: an adapter for each convolution, all norms (affine parameters and statistics), and whatever
-    `own` names. Adapters start at zero and norms as the trunk's, so every domain starts as the trunk. Taken over
-    from the trunk, those tensors are no parameters of it any more.
+    `own` names. Adapters start at zero and norms as the trunk's, so every domain starts as the trunk. Taken
+    over from the trunk, those tensors are no parameters of it any more.
 
     Args:
         trunk: any network of convolutions; it is taken over.
@@ -38,8 +38,8 @@ class Adapted(nn.Module):
         kind: `parallel` adds a 1x1 convolution of the input (2018); `series` adds a normed 1x1 convolution of
             the output (2017), for trunks that were trained with it; `low_rank` is parallel through `rank`
             channels; `norm` has none and is conditional instance norm (Dumoulin et al. 2017).
-        where: 3x3 convolutions that get one: those of `residual` blocks; `inner`, all but the first and `own`;
-            `all` but `own`.
+        where: 3x3 convolutions that get one: those of `residual` blocks; `inner`, all but the first and
+            `own`; `all` but `own`.
         rank: of `low_rank`.
         own: modules that each domain has for itself, a discriminator's last convolution for instance.
 
@@ -150,7 +150,9 @@ class Adapted(nn.Module):
             ValueError: the shares do not add up to 1, or a domain is not held.
         """
         if not shares or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-            raise ValueError(f"shares {dict(shares)} add up to {sum(shares.values()):g}: they have to to 1")
+            raise ValueError(
+                f"shares {dict(shares)} add up to {sum(shares.values()):g}: they have to add up to 1"
+            )
         first, *others = ((self._parts(domain), share) for domain, share in shares.items())
         mixed = dict(first[0])
         for name, value in first[0].items():
