@@ -23,7 +23,10 @@ def painter(cfg: DictConfig) -> Loaded:
         UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
     """
     if "method" not in cfg:
-        return load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse)
+        style = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
+        return load_generator(
+            Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style
+        )
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
     return Loaded(drawer(cfg), {}, {}, 0)
