@@ -65,7 +65,9 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
     fixed += ["method.kind", "method.rank"] if isinstance(generator, Adapted) else []
     for override in overrides:
         if override.lstrip("+~").startswith(tuple(fixed)):
-            raise UsageError(f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out")
+            raise UsageError(
+                f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out"
+            )
 
     trained = Trained(
         _adapted(generator, cfg, "generator"),
@@ -105,7 +107,12 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Panels, like: str | 
         raise UsageError(f"like={like}: the checkpoint holds {', '.join(held)}")
     looks = method.describe(name, data.panel(SHOWN, "cartoon", name))
     chosen = like or nearest(looks, trained.likeness) or held[0]
-    log.info("%s begins as %s%s", name, chosen, "" if like else ", whose cartoons are most like its own" * (len(trained.likeness) > 1))
+    log.info(
+        "%s begins as %s%s",
+        name,
+        chosen,
+        "" if like else ", whose cartoons are most like its own" * (len(trained.likeness) > 1),
+    )
     method.likeness = trained.likeness | method.likeness
     trained.generator.add(name, like=chosen)
     weights = trained.generator.state_dict()

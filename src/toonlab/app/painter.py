@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import get_object
@@ -23,7 +24,7 @@ def painter(cfg: DictConfig) -> Loaded:
         UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
     """
     if "method" not in cfg:
-        style = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
+        style: Any = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
         return load_generator(
             Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style
         )
