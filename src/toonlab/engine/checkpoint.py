@@ -133,8 +133,8 @@ def load_generator(
         style: of several styles the one to paint in, or shares of some; not needed if there is one.
 
     Raises:
-        UsageError: see `read`; or the weights do not fit the network, nothing paints the other way, or `style`
-            does not say which of its styles.
+        UsageError: see `read`; or the weights do not fit the network, nothing paints the other way, or
+            `style` does not say which of its styles.
     """
     checkpoint = read(path)
     about = checkpoint["toonlab"]
