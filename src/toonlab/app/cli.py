@@ -106,9 +106,9 @@ def _is_sweep(value: str) -> bool:
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf `${project:}`, `${short_id:}`, `${domain_names:}` (the data's styles) and `${share:a,b}`.
+    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product.
 
-    The last is a part, `b`, of a whole number, rounded.
+    And `${domain_names:}`, the names of the styles that the data has.
     """
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)

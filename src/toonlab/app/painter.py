@@ -17,16 +17,16 @@ from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OutputFilter, Stylizer
 
 
-def painter(cfg: DictConfig) -> Loaded:
-    """Load `cfg.ckpt`, or build `cfg.method`.
+def painter(cfg: DictConfig, style: str | None = None) -> Loaded:
+    """Load `cfg.ckpt` in `style`, by default `cfg.style`, or build `cfg.method`.
 
     Raises:
         UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
     """
     if "method" not in cfg:
-        style: Any = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
+        asked: Any = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
         return load_generator(
-            Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style
+            Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style or asked
         )
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
