@@ -15,7 +15,7 @@ from commands import Cli, only_run
 from shipped import SMALL as NARROW
 from shipped import shrink
 from tiny import same
-from toonlab.app import evaluate, train
+from toonlab.app import evaluate, report, train
 from toonlab.app.cli import with_implied_data
 from toonlab.engine.checkpoint import load_generator, read, write_imported
 from toonlab.errors import UsageError
@@ -74,20 +74,20 @@ def test_a_run_says_which_styles_it_holds_and_scores_each(composed, trained: Run
         load_generator(run)
 
     evaluate.run(composed(f"ckpt={run}", f"output={tmp_path / 'scores'}", "split=val", config="eval"))
-    report = json.loads((tmp_path / "scores" / "report.json").read_text())
+    found = json.loads((tmp_path / "scores" / "report.json").read_text())
     # The best is the last here: what eval finds on the same part is what training found.
     for domain in ("two", "three"):
-        row = report["domains"][domain]
+        row = found["domains"][domain]
         assert row["kid_effnetlite0"] == pytest.approx(scores[f"val/{domain}/kid_effnetlite0"], rel=1e-3)
         assert (row["parameters"], row["n"]) == (656, 8)
         assert (tmp_path / "scores" / domain / "before_after.png").exists()
-    assert report["mean"]["fd_effnetlite0"] == pytest.approx(scores["val/fd_effnetlite0"], rel=1e-3)
+    assert found["mean"]["fd_effnetlite0"] == pytest.approx(scores["val/fd_effnetlite0"], rel=1e-3)
 
 
 def test_an_added_style_leaves_the_old_ones_as_they_were_to_the_bit(trained: Run) -> None:
     joint = trained("joint")
     before = {style: painted(joint, style) for style in ("two", "three")}
-    more = trained("more", "add_domain=four", f"ckpt={joint}")
+    more = trained("more", "add_domain=four", f"ckpt={joint}", "method.discriminator_optimizer.lr=1e-4")
     twice = trained("twice", "add_domain=five", f"ckpt={more}", "like=four")
     four = painted(more, "four")
     for run in (more, twice):
@@ -220,6 +220,27 @@ def test_what_cannot_be_added_to_is_refused(trained: Run) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             trained(name.replace("/", "_"), f"add_domain={name}", *changes)
+
+
+def test_a_fresh_discriminator_may_be_another(trained: Run) -> None:
+    joint = trained("joint")
+    fresh = ["method.fresh_discriminator=true", "method.discriminator.own=[]"]
+    more = trained("more", "add_domain=new", f"ckpt={joint}", *fresh)
+    assert "trunk.last.weight" in state(more, "discriminator.")
+    assert read(more)["toonlab"]["config"]["method"]["discriminator"]["domains"] == ["new"]
+    assert torch.equal(painted(more, "two"), painted(joint, "two"))
+    again = trained("again", "add_domain=newer", f"ckpt={more}")  # on what the fresh one has learnt
+    ours, theirs = state(more, "discriminator."), state(again, "discriminator.")
+    same({k: theirs[k] for k in ours}, ours)
+
+
+def test_the_table_of_runs_leaves_those_of_several_styles_to_eval(
+    composed, trained: Run, tmp_path: Path, caplog
+) -> None:
+    trained("joint")
+    with pytest.raises(UsageError, match="no finished run there"):
+        report.run(composed(f"runs={tmp_path / 'joint'}", config="report"))
+    assert "joint holds several styles: left out" in caplog.text
 
 
 def test_folders_of_styles_mean_their_data_set() -> None:
