@@ -150,6 +150,9 @@ def test_imported_weights_get_a_discriminator_of_their_own(trained: Run, tmp_pat
         origin={"file": "x"},
     )
     more = trained("more", "add_domain=new", f"ckpt={tmp_path / 'peer.ckpt'}")
+    assert load_generator(more, style="new").origin == {"file": "x"}
+    again = trained("again", "add_domain=newer", f"ckpt={more}")
+    assert load_generator(again, style="base").origin == {"file": "x"}  # the licence goes on
     assert torch.equal(painted(more, "base"), peer(photos()))
     config = read(more)["toonlab"]["config"]["method"]
     assert (config["fresh_discriminator"], config["discriminator"]["domains"]) == (True, ["new"])

@@ -62,6 +62,7 @@ class AdaptedCartoonGAN(CartoonGAN):
         # "@": a ModuleDict has methods whose names are fine names for a domain.
         self.pools = nn.ModuleDict({f"@{domain}": ImagePool(pool_size) for domain in self.trained})
         self.likeness: dict[str, Tensor] = {}
+        self.origin: dict[str, str] | None = None  # of a trunk that others trained: its licence goes on
 
     def domain_of(self, batch: Images) -> str:
         """Return the domain of a batch."""
@@ -114,10 +115,13 @@ class AdaptedCartoonGAN(CartoonGAN):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["toonlab"]["likeness"] = self.likeness
+        if self.origin:
+            checkpoint["toonlab"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.likeness = checkpoint["toonlab"]["likeness"]
+        self.origin = checkpoint["toonlab"].get("origin")
 
 
 def nearest(cartoons: Tensor, known: dict[str, Tensor]) -> str | None:
