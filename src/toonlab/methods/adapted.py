@@ -97,6 +97,9 @@ class AdaptedCartoonGAN(CartoonGAN):
         self.likeness[domain] = torch.cat(parts)
         return self.likeness[domain]
 
+    def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
+        return {self.source: photos} | {domain: self(photos, domain) for domain in self.domains}
+
     def facts(self) -> dict[str, Any]:
         generator = cast("Adapted", self.generator)
         return {
