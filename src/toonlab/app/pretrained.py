@@ -20,13 +20,9 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
     None: the method trains a generator of its own, or the run is resumed and its checkpoint holds everything.
 
     Raises:
-        UsageError: `ckpt` is missing, needless, or names a generator without a latent.
+        UsageError: `ckpt` is missing or names a generator without a latent.
     """
     if not cfg.method.get("needs_ckpt", False):
-        if cfg.ckpt is not None:
-            raise UsageError(
-                f"ckpt={cfg.ckpt}: this method starts from nothing; ckpt is for latent_inpainting"
-            )
         return None
     if cfg.completion == "search":
         _check_search(cfg)
@@ -47,7 +43,7 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
     return loaded
 
 
-def adopt(method: ToonMethod, loaded: Loaded) -> None:
+def take_weights(method: ToonMethod, loaded: Loaded) -> None:
     """Give the method the loaded weights; how they are painted with comes along."""
     method.generator.load_state_dict(loaded.generator.state_dict())
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol, cast
 
 import torch
@@ -51,13 +52,14 @@ class HoleSuite(Protocol):
 class EvaluationData(Protocol):
     """What callbacks ask of a data module."""
 
-    def val_dataloader(self) -> list[DataLoader[Images]]: ...
-    def panel(self, n: int, domain: str) -> Tensor: ...
+    def val_dataloader(self, domain: str | None = None) -> list[DataLoader[Images]]: ...
+    def panel(self, n: int, view: str) -> Tensor: ...
 
 
 class Evaluate(Every):
     """Scores the averaged generator on the validation images, rank 0 for all.
 
+    Of a method with domains each one that it learns, as `DOMAIN/SCORE`, and their means as `SCORE`.
     Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours iterations.
 
     Args:
@@ -78,11 +80,14 @@ class Evaluate(Every):
         if cast("ToonMethod", pl_module).completes:
             return
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        loaders = _ordered(data, cast("ToonMethod", pl_module))
-        reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
-        self.able = reason is None
-        if reason and trainer.is_global_zero:
-            log.warning("Training without validation scores and without best.ckpt: %s", reason)
+        method, self.able = cast("ToonMethod", pl_module), True
+        for domain in _trained(method):
+            loaders = _ordered(data, method, *domain)
+            reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
+            self.able = self.able and reason is None
+            if reason and trainer.is_global_zero:
+                reason = ": ".join([*domain, reason])
+                log.warning("Training without validation scores and without best.ckpt: %s", reason)
 
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
         if not self.able:
@@ -95,15 +100,24 @@ class Evaluate(Every):
         method.scores, method.scored_at = trainer.strategy.broadcast(scores), method.iteration
 
     def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
+        by_domain = {domain: self._score_one(trainer, method, *domain) for domain in _trained(method)}
+        if () in by_domain:
+            return by_domain[()]
+        single = {f"{name}/{key}": value for (name,), row in by_domain.items() for key, value in row.items()}
+        names = next(iter(by_domain.values()))
+        return {name: fmean(row[name] for row in by_domain.values()) for name in names} | single
+
+    def _score_one(self, trainer: Trainer, method: ToonMethod, *domain: str) -> Mapping[str, float]:
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        sources, targets = _ordered(data, method)
+        sources, targets = _ordered(data, method, *domain)
         if method.completes:
             return self._score_holes(trainer, method, sources)
         self.suite.reset()
-        with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
+        described = " ".join(["validating", *domain])
+        with painting(trainer, method), tqdm(desc=described, unit="batch", leave=False) as bar:
             for batch in sources:
                 source = batch[method.source].to(method.device)
-                self.suite.add_painted(method(source), source)
+                self.suite.add_painted(method(source, *domain), source)
                 bar.update()
             for batch in targets:
                 self.suite.add_targets(batch[method.target].to(method.device))
@@ -124,9 +138,14 @@ class Evaluate(Every):
         return {name: float(value) for name, value in suite.compute().items()}
 
 
-def _ordered(data: EvaluationData, method: ToonMethod) -> list[DataLoader[Images]]:
+def _trained(method: ToonMethod) -> list[tuple[str, ...]]:
+    """Return what to call a painter with besides the photo, once for each style: nothing if there is one."""
+    return [(domain,) for domain in method.trained] or [()]
+
+
+def _ordered(data: EvaluationData, method: ToonMethod, *domain: str) -> list[DataLoader[Images]]:
     """Return the loaders of what the method paints, and of what the results should look like."""
-    photos, cartoons = data.val_dataloader()
+    photos, cartoons = data.val_dataloader(*domain)
     return [photos, cartoons] if method.source == "photo" else [cartoons, photos]
 
 

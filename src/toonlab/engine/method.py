@@ -60,6 +60,12 @@ class ToonMethod(LightningModule):
     monitor: str | None = None
     """The score that picks its best checkpoint, where it is not the one that fits all others."""
 
+    domains: tuple[str, ...] = ()
+    """The styles that the generator paints, if it has to be told one."""
+
+    trained: tuple[str, ...] = ()
+    """Those of `domains` that the data shows and training changes; a batch's `domain` counts these."""
+
     def __init__(
         self,
         *,
@@ -129,22 +135,31 @@ class ToonMethod(LightningModule):
 
     def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
         """Return a sample picture's columns by title, `(B, 3, H, W)`; `first` is the first photo's number."""
+        if self.domains:
+            return {self.source: photos, **{domain: self(photos, domain) for domain in self.domains}}
         return {self.source: photos, "output": self.paint_raw(photos), "EMA output": self(photos)}
 
     def completed(self, photos: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
         """Damage photos numbered from `first`; return results, clean cartoons and known-masks."""
         raise NotImplementedError
 
+    def facts(self) -> dict[str, Any]:
+        """What `result.json` is to say besides; plain values."""
+        return {}
+
     # What it gets -----------------------------------------------------------
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """Paint `(B, 3, H, W)` in [-1, 1] with the averaged generator, clipped to [-1, 1]."""
-        cartoon: Tensor = (self.ema or self.generator)(photo)
+    def forward(self, photo: Tensor, *domain: str) -> Tensor:
+        """Paint `(B, 3, H, W)` in [-1, 1] with the averaged generator, clipped to [-1, 1].
+
+        A method with `domains` is told which one.
+        """
+        cartoon: Tensor = (self.ema or self.generator)(photo, *domain)
         return self.finish(photo, cartoon).clamp(-1, 1)
 
-    def paint_raw(self, photo: Tensor) -> Tensor:
+    def paint_raw(self, photo: Tensor, *domain: str) -> Tensor:
         """Paint with the generator as it is now, clipped to [-1, 1]."""
-        cartoon: Tensor = self.generator(photo)
+        cartoon: Tensor = self.generator(photo, *domain)
         return self.finish(photo, cartoon).clamp(-1, 1)
 
     def rng(self, purpose: str) -> torch.Generator:

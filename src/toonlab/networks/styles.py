@@ -1,0 +1,171 @@
+"""What one domain has for itself, and where in a trunk it goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from toonlab.networks.layers import Residual
+
+STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+NORMS = (nn.InstanceNorm2d, nn.GroupNorm, nn.BatchNorm2d)
+
+
+class Style(nn.Module):
+    """The tensors of a trunk that are other ones in one domain, by their names there.
+
+    Args:
+        taken: the replaced tensors' first values; floating ones are parameters but for norms' statistics.
+    """
+
+    def __init__(self, taken: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in taken.items():
+            if leaf(name) in STATISTICS:
+                self.register_buffer(_key(name), value)
+            else:
+                self.register_parameter(_key(name), nn.Parameter(value))
+
+    def adapt(self, site: str, weight: Tensor, rank: int | None) -> None:
+        """Add a 1x1 adapter, at zero, for the convolution at `site` whose `weight` is `(O, I, k, k)`."""
+        outputs, inputs = weight.shape[:2]
+        if rank is None:
+            self.register_parameter(_key(f"{site}.adapter"), nn.Parameter(weight.new_zeros(outputs, inputs)))
+            return
+        down = weight.new_empty(rank, inputs)
+        nn.init.kaiming_uniform_(down, a=math.sqrt(5))  # torch's own for convolutions; `up` is what is zero
+        self.register_parameter(_key(f"{site}.down"), nn.Parameter(down))
+        self.register_parameter(_key(f"{site}.up"), nn.Parameter(weight.new_zeros(outputs, rank)))
+
+    def parts(self) -> dict[str, Tensor]:
+        """Return replaced tensors by name, and `SITE.adapter`, `(O, I)`, for each adapted convolution."""
+        tensors = {_name(key): value for key, value in (*self.named_parameters(), *self.named_buffers())}
+        for name in [name for name in tensors if leaf(name) == "up"]:
+            site = name.rpartition(".")[0]
+            tensors[f"{site}.adapter"] = tensors.pop(name) @ tensors.pop(f"{site}.down")
+        return tensors
+
+
+class Series(nn.Module):
+    """A convolution with a series adapter behind it: `v = W * x`, then `v + A * IN(v)` (Rebuffi 2017, eq. 1).
+
+    What the adapter holds here is a place for a style's tensors; as it is, it adds nothing.
+    """
+
+    adapter: Tensor
+    norm_weight: Tensor
+    norm_bias: Tensor
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        channels = conv.out_channels
+        self.register_parameter("adapter", nn.Parameter(conv.weight.new_zeros(channels, channels)))
+        self.register_parameter("norm_weight", nn.Parameter(conv.weight.new_ones(channels)))
+        self.register_parameter("norm_bias", nn.Parameter(conv.weight.new_zeros(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        v: Tensor = self.conv(x)
+        normed = F.instance_norm(v, weight=self.norm_weight, bias=self.norm_bias)
+        return v + F.conv2d(normed, self.adapter[..., None, None])
+
+
+def sites(trunk: nn.Module, where: str, own: Sequence[str]) -> list[str]:
+    """Return the names of the 3x3 convolutions of `trunk` that get an adapter.
+
+    Raises:
+        ValueError: there is none, or one's weight is computed from others (spectral norm).
+    """
+    found = [
+        name
+        for name, module in trunk.named_modules()
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.groups == 1
+        if not _within(name, own)
+    ]
+    if where == "residual":
+        blocks = [name for name, module in trunk.named_modules() if isinstance(module, Residual)]
+        found = [name for name in found if _within(name, blocks)]
+    elif where == "inner":
+        found = found[1:]
+    if not found:
+        raise ValueError(f"where={where}: {type(trunk).__name__} has no 3x3 convolution there; try where=all")
+    for name in found:
+        if hasattr(trunk.get_submodule(name), "parametrizations"):
+            raise ValueError(
+                f"{type(trunk).__name__}: {name} is spectrally normalised; an adapter would undo that"
+            )
+    return found
+
+
+def take(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
+    """Take from a trunk what styles replace, and return it: norms, series adapters, and the modules of `own`.
+
+    In its place stay buffers that no checkpoint holds: names that a style's tensors are put at.
+
+    Raises:
+        ValueError: `own` names no module of the trunk.
+    """
+    modules = dict(trunk.named_modules())
+    if missing := [name for name in own if name not in modules]:
+        raise ValueError(f"own={missing[0]}: {type(trunk).__name__} has no such module")
+    taken = {}
+    for path, module in modules.items():
+        names = [name for name, _ in (*module.named_parameters(recurse=False), *_buffers(module))]
+        if isinstance(module, Series):
+            names = ["adapter", "norm_weight", "norm_bias"]
+        elif not isinstance(module, NORMS) and not _within(path, own):
+            continue
+        for name in names:
+            value = getattr(module, name).detach()
+            taken[f"{path}.{name}"] = value.clone()
+            delattr(module, name)
+            module.register_buffer(name, value, persistent=False)
+    return taken
+
+
+def put(plain: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Make `tensors` a network's own again: parameters, and buffers for norms' statistics."""
+    for name, value in tensors.items():
+        path, _, last = name.rpartition(".")
+        module, own = plain.get_submodule(path), value.detach().clone()
+        delattr(module, last)
+        if last in STATISTICS:
+            module.register_buffer(last, own)
+        else:
+            module.register_parameter(last, nn.Parameter(own))
+
+
+def redrawn(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
+    """Return random weights for the modules of `own`, by their names in `trunk`."""
+    tensors = {}
+    for path in own:
+        module = trunk.get_submodule(path)
+        for name, value in (*module.named_buffers(), *module.named_parameters()):
+            fresh = torch.zeros_like(value)
+            tensors[f"{path}.{name}"] = fresh if leaf(name) == "bias" else nn.init.normal_(fresh, 0.0, 0.02)
+    return tensors
+
+
+def leaf(name: str) -> str:
+    """Return a tensor's name without its module's."""
+    return name.rpartition(".")[2]
+
+
+def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_buffers(recurse=False))
+
+
+def _within(name: str, modules: Sequence[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")  # a parameter's own name must not hold dots
+
+
+def _name(key: str) -> str:
+    return key.replace("/", ".")
