@@ -426,7 +426,7 @@ def test_a_state_comes_back(kind: str) -> None:
     for domain in ("a", "b"):
         assert torch.equal(again(photos(), domain), network(photos(), domain))
         assert torch.equal(again.fold(domain)(photos()), network(photos(), domain))
-    with pytest.raises(RuntimeError, match="Unexpected key.*@b"):
+    with pytest.raises(RuntimeError, match=r"Unexpected key.*@b"):
         adapted(kind, domains=["a"]).load_state_dict(state)
 
 
@@ -503,10 +503,10 @@ def test_an_installed_style_paints_as_where_it_came_from(kind: str) -> None:
         ("parallel", lambda t: t.update({"x.adapter": torch.zeros(4, 4)}), "x.adapter has no place"),
         ("parallel", lambda t: t.update({"encoder.0.adapter": torch.zeros(4, 3)}), "has no place"),
         ("parallel", lambda t: t.update({f"{SITE}.weight": torch.zeros(4, 3)}), "has no place"),
-        ("parallel", lambda t: t.update({f"{SITE}.adapter": torch.zeros(4, 3)}), "is 4x3; this trunk wants 16x16"),
-        ("low_rank", lambda t: t.pop(f"{SITE}.down"), rf"{SITE}\.up is 16x3"),
-        ("low_rank", lambda t: t.pop(f"{SITE}.up"), rf"{SITE}\.down is 3x16"),
-        ("low_rank", lambda t: t.update({f"{SITE}.up": torch.zeros(16, 2)}), r"is 16x2; this trunk wants 16x3"),
+        ("parallel", lambda t: t.update({f"{SITE}.adapter": torch.zeros(4, 3)}), "4x3; this trunk .* 16x16"),
+        ("low_rank", lambda t: t.pop(f"{SITE}.down"), "up is one of two matrices"),
+        ("low_rank", lambda t: t.pop(f"{SITE}.up"), "down is one of two"),
+        ("low_rank", lambda t: t.update({f"{SITE}.up": torch.zeros(16, 2)}), "16x2; this trunk wants 16x3"),
     ],
 )  # fmt: skip
 def test_tensors_that_do_not_fit(kind: str, change, words: str) -> None:

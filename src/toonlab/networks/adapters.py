@@ -77,7 +77,7 @@ class Adapted(nn.Module):
         self.styles = nn.ModuleDict()
         for domain in domains:
             self.add(domain)
-        self.register_load_state_dict_post_hook(_forgive_counters)
+        self.register_load_state_dict_post_hook(_forgive_counters)  # type: ignore[no-untyped-call]
 
     @property
     def domains(self) -> list[str]:
@@ -219,7 +219,7 @@ class Adapted(nn.Module):
         return tensors
 
 
-def _forgive_counters(network: nn.Module, keys: Any) -> None:
+def _forgive_counters(_: nn.Module, keys: Any) -> None:
     # A BatchNorm invents this entry when a state comes without torch's versions, as from a checkpoint; its
     # place in the trunk has none.
     keys.unexpected_keys[:] = [key for key in keys.unexpected_keys if leaf(key) != "num_batches_tracked"]
