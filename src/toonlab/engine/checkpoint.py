@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -76,6 +76,35 @@ class Loaded(NamedTuple):
     iteration: int
     origin: dict[str, str] | None = None
     """Of imported weights: file, sha256, kind, channels, licence."""
+    style: str | Mapping[str, float] | None = None
+    """Which of the network's styles paints, if it has styles: one's name, or the shares of several."""
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A network of several styles."""
+
+    @property
+    def domains(self) -> list[str]:
+        """The styles' names."""
+        ...
+
+    def fold(self, style: str | Mapping[str, float]) -> nn.Module:
+        """Return a plain network of one style, or of a mixture by shares; ValueError if there is none such."""
+        ...
+
+
+def locate(path: Path) -> Path:
+    """Return a checkpoint's file; of a run folder, its last one's.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise UsageError(f"ckpt={path}: no such file; a run keeps checkpoints/last.ckpt and best.ckpt")
+    return path
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -84,10 +113,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: there is no such file, or it is not a checkpoint of ours.
     """
-    if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        raise UsageError(f"ckpt={path}: no such file; a run keeps checkpoints/last.ckpt and best.ckpt")
+    path = locate(path)
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -102,8 +128,71 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_generator(path: Path, *, average: bool = True, reverse: bool = False) -> Loaded:
-    """Rebuild a checkpoint's generator from the config inside it; no other network is needed.
+def load_generator(
+    path: Path,
+    *,
+    average: bool = True,
+    reverse: bool = False,
+    style: str | Mapping[str, float] | None = None,
+) -> Loaded:
+    """Rebuild a checkpoint's generator from the config inside it, as a plain network of one style.
+
+    Args:
+        path: a checkpoint file, or a run folder (its last checkpoint).
+        average: take the EMA weights if there are any.
+        reverse: take the generator that paints the other way; it has no average.
+        style: of a checkpoint that holds several, see `in_style`.
+
+    Raises:
+        UsageError: see `load_network` and `in_style`.
+    """
+    return in_style(load_network(path, average=average, reverse=reverse), style)
+
+
+def in_style(loaded: Loaded, style: str | Mapping[str, float] | None) -> Loaded:
+    """Fold a network of several styles into a plain one; leave a plain network alone.
+
+    Args:
+        loaded: as `load_network` returns it.
+        style: a name, or shares of several (`{"a": 0.7, "b": 0.3}`); None takes the only one.
+
+    Raises:
+        UsageError: the network has no styles, or none such, or several and none was chosen.
+    """
+    if not isinstance(loaded.generator, Styled):
+        if style is not None:
+            raise UsageError(
+                f"style={shown(style)}: this checkpoint's {type(loaded.generator).__name__} has one style, "
+                "without a name; leave style out, or give packs=… as well"
+            )
+        return loaded
+    domains = loaded.generator.domains
+    if not domains:
+        raise UsageError("this checkpoint is a trunk without a style: give packs=FILE as well")
+    if style is None:
+        if len(domains) > 1:
+            even = shown(dict.fromkeys(domains[:2], 0.5))
+            raise UsageError(
+                f"this checkpoint holds {len(domains)} styles, {', '.join(domains)}: choose one with "
+                f"style={domains[0]}, or mix them with 'style={even}'"
+            )
+        style = domains[0]
+    try:
+        plain = loaded.generator.fold(style)
+    except ValueError as error:
+        raise UsageError(f"style={shown(style)}: {error}") from error
+    return loaded._replace(generator=plain.eval().requires_grad_(False), style=style)
+
+
+def shown(style: str | Mapping[str, float]) -> str:
+    """Write a style as on the command line: `a`, or `{a: 0.7, b: 0.3}`."""
+    if isinstance(style, str):
+        return style
+    return f"{{{', '.join(f'{name}: {share}' for name, share in style.items())}}}"
+
+
+def load_network(path: Path, *, average: bool = True, reverse: bool = False) -> Loaded:
+    """Rebuild a checkpoint's generator from the config inside it, with all its styles if it has some.
 
     Args:
         path: a checkpoint file, or a run folder (its last checkpoint).
@@ -147,6 +236,7 @@ def write_imported(
     painting: dict[str, Any],
     config: dict[str, Any],
     origin: dict[str, str],
+    iteration: int = 0,
 ) -> None:
     """Write a generator that was trained elsewhere as a checkpoint that `load_generator` reads.
 
@@ -156,10 +246,11 @@ def write_imported(
         painting: as `ToonMethod.painting` returns it.
         config: with the generator's node at `method.generator`.
         origin: where the weights came from.
+        iteration: how long they were trained, if it is known.
     """
     about = {
         "format": CHECKPOINT_FORMAT,
-        "iteration": 0,
+        "iteration": iteration,
         "scores": {},
         "scored_at": 0,
         "painting": painting,

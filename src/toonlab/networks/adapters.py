@@ -63,7 +63,7 @@ class Adapted(nn.Module):
         check_choice("kind", kind, ["parallel", "series", "low_rank", "norm"])
         check_choice("where", where, ["residual", "inner", "all"])
         check_counts(rank=rank)
-        self.trunk, self.kind, self.rank, self.own = trunk, kind, rank, tuple(own)
+        self.trunk, self.kind, self.where, self.rank, self.own = trunk, kind, where, rank, tuple(own)
         self.multiple = getattr(trunk, "multiple", 1)
         self.plain_parameters = sum(p.numel() for p in trunk.parameters())
         self.sites = [] if kind == "norm" else sites(trunk, where, self.own)
