@@ -76,8 +76,8 @@ class Loaded(NamedTuple):
     iteration: int
     origin: dict[str, str] | None = None
     """Of imported weights: file, sha256, kind, channels, licence."""
-    style: str | Mapping[str, float] | None = None
-    """Which of the network's styles paints, if it has styles: one's name, or the shares of several."""
+    style: dict[str, float] | None = None
+    """Of a network of several styles: the shares of those that the generator was folded from."""
 
 
 @runtime_checkable
@@ -181,7 +181,8 @@ def in_style(loaded: Loaded, style: str | Mapping[str, float] | None) -> Loaded:
         plain = loaded.generator.fold(style)
     except ValueError as error:
         raise UsageError(f"style={shown(style)}: {error}") from error
-    return loaded._replace(generator=plain.eval().requires_grad_(False), style=style)
+    shares = {style: 1.0} if isinstance(style, str) else dict(style)
+    return loaded._replace(generator=plain.eval().requires_grad_(False), style=shares)
 
 
 def shown(style: str | Mapping[str, float]) -> str:

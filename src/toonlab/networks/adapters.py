@@ -8,7 +8,6 @@ and the trunk runs with those. A parallel adapter `W * x + A * x` is one convolu
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from torch.nn import functional as F
 
 from toonlab.errors import check_choice, did_you_mean
 from toonlab.networks.layers import check_counts
-from toonlab.networks.styles import Series, Style, leaf, put, redrawn, sites, size, take
+from toonlab.networks.styles import Series, Style, digest, leaf, put, redrawn, sites, size, take
 
 Kind = Literal["parallel", "series", "low_rank", "norm"]
 Where = Literal["residual", "inner", "all"]
@@ -140,6 +139,14 @@ class Adapted(nn.Module):
                 )
         self.styles[f"@{domain}"] = style
 
+    def keep(self, domains: Sequence[str]) -> None:
+        """Forget all other domains.
+
+        Raises:
+            ValueError: one is not held.
+        """
+        self.styles = nn.ModuleDict({f"@{domain}": self.style(domain) for domain in domains})
+
     def freeze_all_but(self, domain: str) -> None:
         """Let training change nothing but one domain's own tensors."""
         chosen = self.style(domain)
@@ -187,11 +194,7 @@ class Adapted(nn.Module):
 
     def trunk_hash(self) -> str:
         """Return a sha256 of what all domains share: names, shapes and values."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.trunk.state_dict().items()):
-            digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest(self.trunk.state_dict())
 
     def share(self, domain: str) -> float:
         """Return a domain's parameters as a share of those of the plain trunk."""

@@ -6,7 +6,6 @@ whose trunk it wants (a sha256 of its weights) and a digest of all of it. Readin
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from toonlab.errors import UsageError
 from toonlab.networks.adapters import Adapted, Kind, Where
+from toonlab.networks.styles import digest
 
 FORMAT, VERSION = "toonlab style pack", 1
 
@@ -121,8 +121,9 @@ def add_packs(network: Adapted, packs: Mapping[str, Pack]) -> None:
     Raises:
         UsageError: a pack is for another trunk, does not fit, or its name is that of another style.
     """
+    trunk = network.trunk_hash()
     for name, pack in packs.items():
-        if pack.trunk != (trunk := network.trunk_hash()):
+        if pack.trunk != trunk:
             raise UsageError(
                 f"packs={pack.path}: {name} is for a trunk with sha256 {pack.trunk:.12}, and this checkpoint's "
                 f"has {trunk:.12}; give ckpt=… the one that the pack was exported from, or a trunk file of it"
@@ -164,11 +165,7 @@ def trunk_for(plain: nn.Module, pack: Pack) -> Adapted:
 
 def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
     said = {key: value for key, value in about.items() if key != "digest"}
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return digest(tensors, json.dumps(said, sort_keys=True))
 
 
 def _equal(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -175,6 +176,15 @@ def redrawn(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
             fresh = torch.zeros_like(value)
             tensors[f"{path}.{name}"] = fresh if leaf(name) == "bias" else nn.init.normal_(fresh, 0.0, 0.02)
     return tensors
+
+
+def digest(tensors: Mapping[str, Tensor], said: str = "") -> str:
+    """Return a sha256 of names, types, shapes and values, and of what else is `said`."""
+    sha = hashlib.sha256(said.encode())
+    for name, value in sorted(tensors.items()):
+        sha.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        sha.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
 
 
 def leaf(name: str) -> str:
