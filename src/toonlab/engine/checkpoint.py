@@ -90,7 +90,7 @@ class Styled(Protocol):
         ...
 
     def fold(self, style: str | Mapping[str, float]) -> nn.Module:
-        """Return a plain network of one style, or of a mixture by shares; ValueError if there is none such."""
+        """Return a plain network of one style, or of a mixture by shares; else ValueError."""
         ...
 
 

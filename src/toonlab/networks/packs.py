@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from toonlab.errors import UsageError
@@ -86,7 +86,7 @@ def write_pack(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, part, metadata)
+        part.write_bytes(save(tensors, metadata))  # not `save_file`, which hides it from other users
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -125,8 +125,8 @@ def add_packs(network: Adapted, packs: Mapping[str, Pack]) -> None:
     for name, pack in packs.items():
         if pack.trunk != trunk:
             raise UsageError(
-                f"packs={pack.path}: {name} is for a trunk with sha256 {pack.trunk:.12}, and this checkpoint's "
-                f"has {trunk:.12}; give ckpt=… the one that the pack was exported from, or a trunk file of it"
+                f"packs={pack.path}: {name} is for a trunk with sha256 {pack.trunk:.12}, and this "
+                f"checkpoint's has {trunk:.12}; give ckpt=… the one that the pack was exported from, or a trunk file of it"
             )
         if name in network.domains:
             if _equal(network.style(name).tensors(), pack.tensors):

@@ -32,7 +32,7 @@ def export(cfg: DictConfig) -> None:
     about = {
         **{key: value for key, value in origin(cfg, loaded, "pack").items() if key in ("sha256", "licence")},
         "origin": Path(cfg.ckpt).expanduser().resolve().name,
-        "method": str(loaded.config["method"].get("_target_", "")).rpartition(".")[2],
+        "method": str(loaded.config.get("name", "not stated")),
         "iteration": str(loaded.iteration),
         "weights": "EMA" if cfg.average else "last",
         "toonlab": __version__,
