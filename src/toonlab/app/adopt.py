@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -27,12 +27,6 @@ class Trained(NamedTuple):
     generator: Adapted
     discriminator: Adapted | None
     likeness: dict[str, Tensor]
-
-
-class Panels(Protocol):
-    """What is asked of a data module."""
-
-    def panel(self, n: int, view: str, domain: str) -> Tensor: ...
 
 
 def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
@@ -65,7 +59,9 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
     fixed += ["method.kind", "method.rank"] if isinstance(generator, Adapted) else []
     for override in overrides:
         if override.lstrip("+~").startswith(tuple(fixed)):
-            raise UsageError(f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out")
+            raise UsageError(
+                f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out"
+            )
 
     trained = Trained(
         _adapted(generator, cfg, "generator"),
@@ -87,13 +83,13 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
     return trained
 
 
-def grow(method: AdaptedCartoonGAN, trained: Trained, data: Panels, like: str | None) -> None:
+def grow(method: AdaptedCartoonGAN, trained: Trained, data: Any, like: str | None) -> None:
     """Put the weights of `trained` into `method`, whose networks hold one more style, and start that one.
 
     Args:
         method: as `adopt` described it.
         trained: by `adopt`.
-        data: shows the new domain's cartoons.
+        data: the data module; shows the new domain's cartoons.
         like: the domain whose norms the new one begins with; by default the one that looks most like it.
 
     Raises:
@@ -105,7 +101,8 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Panels, like: str | 
         raise UsageError(f"like={like}: the checkpoint holds {', '.join(held)}")
     looks = method.describe(name, data.panel(SHOWN, "cartoon", name))
     chosen = like or nearest(looks, trained.likeness) or held[0]
-    log.info("%s begins as %s%s", name, chosen, "" if like else ", whose cartoons are most like its own" * (len(trained.likeness) > 1))
+    compared = not like and len(trained.likeness) > 1
+    log.info("%s begins as %s%s", name, chosen, ", whose cartoons are most like its own" if compared else "")
     method.likeness = trained.likeness | method.likeness
     trained.generator.add(name, like=chosen)
     weights = trained.generator.state_dict()
@@ -117,7 +114,7 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Panels, like: str | 
         method.discriminator.load_state_dict(judge.state_dict())
 
 
-def look(method: AdaptedCartoonGAN, data: Panels) -> None:
+def look(method: AdaptedCartoonGAN, data: Any) -> None:
     """Let a method see what each of its domains looks like, for the day when one is added."""
     for domain in method.trained:
         method.describe(domain, data.panel(SHOWN, "cartoon", domain))
@@ -143,8 +140,8 @@ def _check_networks(
         )
     if not isinstance(discriminator, Adapted | EdgeDiscriminator | None):
         raise UsageError(
-            f"ckpt={path}: its discriminator is a {type(discriminator).__name__}, which takes no adapters here; "
-            "add method.fresh_discriminator=true"
+            f"ckpt={path}: its discriminator is a {type(discriminator).__name__}, which takes no adapters "
+            "here; add method.fresh_discriminator=true"
         )
 
 
@@ -152,8 +149,7 @@ def _adapted(network: nn.Module | None, cfg: DictConfig, key: str) -> Any:
     """Return a network as it is if it has adapters, else as the trunk of one style."""
     if network is None or isinstance(network, Adapted):
         return network
-    node = OmegaConf.to_container(cfg.method[key], resolve=True)
-    assert isinstance(node, dict)  # noqa: S101 (for mypy)
+    node: Any = OmegaConf.to_container(cfg.method[key], resolve=True)
     how = {name: value for name, value in node.items() if name not in ("_target_", "trunk", "domains")}
     try:
         return Adapted(trunk=network, domains=[cfg.method.base], **how)
@@ -167,5 +163,5 @@ def _describe(cfg: DictConfig, key: str, network: Adapted, node: dict[str, Any])
     if isinstance(node.get("domains"), list):
         cfg.method[key] = {**node, "domains": domains}
     else:
-        own = OmegaConf.to_container(cfg.method[key], resolve=True)
-        cfg.method[key] = {**own, "trunk": node, "domains": domains}  # type: ignore[dict-item]
+        own: Any = OmegaConf.to_container(cfg.method[key], resolve=True)
+        cfg.method[key] = {**own, "trunk": node, "domains": domains}

@@ -106,7 +106,10 @@ def _is_sweep(value: str) -> bool:
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf `${project:}`, `${short_id:}`, `${domain_names:}` and `${share:whole,part}`, a rounded product."""
+    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product.
+
+    And `${domain_names:}`, the names of the styles that the data has.
+    """
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("domain_names", _domain_names, replace=True)

@@ -22,7 +22,9 @@ def settle(cfg: DictConfig) -> None:
         _settle_new(cfg)
     for key in ("domains", "val_domains"):
         if cfg[key] is not None:
-            cfg[key] = named(OmegaConf.to_container(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key], key)
+            cfg[key] = named(
+                OmegaConf.to_container(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key], key
+            )
 
 
 def learns_many(cfg: DictConfig) -> bool:
@@ -49,7 +51,9 @@ def _check_method(cfg: DictConfig) -> None:
     if cfg.like and not cfg.add_domain:
         raise UsageError(f"like={cfg.like} is where add_domain=NAME starts from; add that, or leave it out")
     if cfg.add_domain and not cfg.ckpt:
-        raise UsageError(f"add_domain={cfg.add_domain}: name the trained model that it is added to, ckpt=RUN_DIR")
+        raise UsageError(
+            f"add_domain={cfg.add_domain}: name the trained model that it is added to, ckpt=RUN_DIR"
+        )
 
 
 def _settle_new(cfg: DictConfig) -> None:
@@ -65,7 +69,9 @@ def _settle_new(cfg: DictConfig) -> None:
             raise UsageError(f"add_domain={name}: no cartoons given; pass cartoons=DIR")
         names = list(named(OmegaConf.to_container(cfg.domains)))
         if names != [name]:
-            raise UsageError(f"add_domain={name} learns from its own cartoons alone, not from those of {names}")
+            raise UsageError(
+                f"add_domain={name} learns from its own cartoons alone, not from those of {names}"
+            )
     elif cfg.data.get("styles"):
         if name not in cfg.data.styles:
             hint = did_you_mean(name, list(cfg.data.styles))

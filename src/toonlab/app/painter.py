@@ -19,15 +19,15 @@ from toonlab.inference.stylizer import OutputFilter, Stylizer
 log = logging.getLogger(__name__)
 
 
-def painter(cfg: DictConfig) -> Loaded:
-    """Load `cfg.ckpt`, or build `cfg.method`.
+def painter(cfg: DictConfig, style: str | None = None) -> Loaded:
+    """Load `cfg.ckpt` in `style`, by default `cfg.style`, or build `cfg.method`.
 
     Raises:
         UsageError: both are given, the method has to be trained first, the checkpoint is none of ours, or
             `cfg.packs` and `cfg.style` do not fit it.
     """
     if "method" not in cfg:
-        loaded = in_style(with_packs(cfg), chosen_style(cfg.style))
+        loaded = in_style(with_packs(cfg), style or chosen_style(cfg.style))
         if loaded.style:
             log.info("style: %s", " + ".join(f"{share:.0%} {name}" for name, share in loaded.style.items()))
         return loaded

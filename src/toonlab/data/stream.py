@@ -148,11 +148,11 @@ class Draws(Dataset[dict[str, Tensor]]):
 
 
 class DomainDraws(Draws):
-    """Draws of a batch whose cartoons are all of one domain: `domain` is its number, a tensor without shape.
+    """Draws of batches whose cartoons are all of one domain: `domain` is its number, a tensor without shape.
 
-    The domain follows from the number of the batch over all ranks, so they agree on it. Each domain's cartoons
-    are shuffled for its own epochs, over its own batches: each is seen once before any is seen twice. Photos
-    know nothing of domains.
+    The domain follows from the number of the batch over all ranks, so they agree on it. Each domain's
+    cartoons are shuffled for its own epochs, over its own batches: each is seen once before any is seen
+    twice. Photos know nothing of domains.
 
     Args:
         domains: their cartoons by name.

@@ -117,7 +117,7 @@ class StreamedData(LightningDataModule):
         self._sources: dict[str, Parts] = {}
 
     def open(self) -> dict[str, Parts]:
-        """Return the sources of `photo`, and of `cartoon` or of `cartoon/NAME` for each of `domains`; called once."""
+        """Return the sources of `photo`, and of `cartoon` or each domain's `cartoon/NAME`; called once."""
         raise NotImplementedError
 
     def prepare_data(self) -> None:

@@ -51,7 +51,8 @@ class EvaluationData(Protocol):
 class Evaluate(Every):
     """Scores the averaged generator on the validation images, rank 0 for all.
 
-    Of a method with domains each one that it learns, as `DOMAIN/SCORE`, and their means as `SCORE`. Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours iterations.
+    Of a method with domains each one that it learns, as `DOMAIN/SCORE`, and their means as `SCORE`.
+    Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours iterations.
 
     Args:
         suite: the metrics.

@@ -58,7 +58,7 @@ class ToonMethod(LightningModule):
     """The styles that the generator paints, if it has to be told one."""
 
     trained: tuple[str, ...] = ()
-    """Those of `domains` that the data shows and training changes; a batch's `domain` is a number among them."""
+    """Those of `domains` that the data shows and training changes; a batch's `domain` counts these."""
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ class AdaptedCartoonGAN(CartoonGAN):
 
     @torch.no_grad()
     def describe(self, domain: str, cartoons: Tensor) -> Tensor:
-        """Keep what a domain looks like: the means and deviations of its cartoons' features, channel by channel.
+        """Keep what a domain looks like: means and deviations of its cartoons' features, channel by channel.
 
         Args:
             domain: one of `trained`.
