@@ -44,7 +44,12 @@ def test_every_option_says_in_its_first_line_what_it_is(group: str, option: str)
 
 @pytest.mark.parametrize(
     ("config", "needed"),
-    [("eval", ["ckpt=x"]), ("stylize", ["ckpt=x", "input=a", "output=b"]), ("prepare_draw", ["photos=a"]), ("export", ["kind=pack", "ckpt=x", "output=a"])],
+    [
+        ("eval", ["ckpt=x"]),
+        ("stylize", ["ckpt=x", "input=a", "output=b"]),
+        ("prepare_draw", ["photos=a"]),
+        ("export", ["kind=pack", "ckpt=x", "output=a"]),
+    ],
 )
 def test_the_other_commands_compose(composed, config: str, needed: list[str]) -> None:
     OmegaConf.to_container(composed(*needed, config=config), resolve=True, throw_on_missing=True)

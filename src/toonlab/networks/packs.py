@@ -126,8 +126,8 @@ def add_packs(network: Adapted, packs: Mapping[str, Pack]) -> None:
         if pack.trunk != trunk:
             raise UsageError(
                 f"packs={pack.path}: {name} is for a trunk with sha256 {pack.trunk:.12}, and this "
-                f"checkpoint's has {trunk:.12}; give ckpt=… the one that the pack was exported from, or a trunk "
-                "file of it (src/export.py kind=trunk)"
+                f"checkpoint's has {trunk:.12}; give ckpt=… the one that the pack was exported from, or its "
+                "trunk file (src/export.py kind=trunk); average=false has another trunk than true"
             )
         if name in network.domains:
             if _equal(network.style(name).tensors(), pack.tensors):
