@@ -183,7 +183,10 @@ def digest(tensors: Mapping[str, Tensor], said: str = "") -> str:
     sha = hashlib.sha256(said.encode())
     for name, value in sorted(tensors.items()):
         sha.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-        sha.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        plain = value.detach().cpu().flatten()
+        if plain.is_floating_point():
+            plain = plain + 0.0  # -0 is 0: an average of equal weights may turn one into the other
+        sha.update(plain.view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
