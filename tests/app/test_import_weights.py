@@ -78,7 +78,7 @@ def test_imported_weights_paint_as_published_and_are_scored(
     run(f"ckpt={peer}", *folders, "device=cpu", task=evaluate, config="eval")
     (report,) = (peer / "eval").glob("*/report.json")
     assert json.loads(report.read_text())["scores"]
-    with pytest.raises(UsageError, match="imported weights have no data: add data=unpaired"):
+    with pytest.raises(UsageError, match="imported and exported weights have no data: add data=unpaired"):
         run(f"ckpt={peer}", task=evaluate, config="eval")
 
 

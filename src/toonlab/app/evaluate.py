@@ -134,7 +134,8 @@ def _data(cfg: DictConfig, loaded: Loaded, domain: str | None = None) -> tuple[A
             )
         if "data" not in loaded.config:
             raise UsageError(
-                "imported weights have no data: add data=unpaired photos=… cartoons=…, or data=demo"
+                "imported and exported weights have no data: add data=unpaired photos=… cartoons=…, "
+                "or data=demo"
             )
         # A copy, so that the data's own interpolation-free values of the run are what is scored.
         cfg = OmegaConf.create({"data": loaded.config["data"]})

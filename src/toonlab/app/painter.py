@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import logging
 
 import torch
 from hydra.utils import get_object
@@ -11,25 +10,31 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from toonlab.app.setup import make
-from toonlab.engine.checkpoint import Loaded, load_generator
+from toonlab.app.styles import chosen_style, with_packs
+from toonlab.engine.checkpoint import Loaded, in_style
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OutputFilter, Stylizer
+
+log = logging.getLogger(__name__)
 
 
 def painter(cfg: DictConfig, style: str | None = None) -> Loaded:
     """Load `cfg.ckpt` in `style`, by default `cfg.style`, or build `cfg.method`.
 
     Raises:
-        UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
+        UsageError: both are given, the method has to be trained first, the checkpoint is none of ours, or
+            `cfg.packs` and `cfg.style` do not fit it.
     """
     if "method" not in cfg:
-        asked: Any = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
-        return load_generator(
-            Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style or asked
-        )
+        loaded = in_style(with_packs(cfg), style or chosen_style(cfg.style))
+        if loaded.style:
+            log.info("style: %s", " + ".join(f"{share:.0%} {name}" for name, share in loaded.style.items()))
+        return loaded
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
+    if cfg.style is not None or cfg.packs is not None:
+        raise UsageError("style=… and packs=… are for checkpoints: give ckpt=RUN_DIR, or leave them out")
     return Loaded(drawer(cfg), {}, {}, 0)
 
 

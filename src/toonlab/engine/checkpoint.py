@@ -78,18 +78,34 @@ class Loaded(NamedTuple):
     origin: dict[str, str] | None = None
     """Of imported weights: file, sha256, kind, channels, licence."""
     style: dict[str, float] | None = None
-    """Of several styles: the shares of those that the generator was folded from."""
+    """Of a network of several styles: the shares of those that the generator was folded from."""
 
 
 @runtime_checkable
 class Styled(Protocol):
-    """A generator that holds several styles."""
+    """A network of several styles."""
 
     @property
-    def domains(self) -> list[str]: ...
-    def fold(self, style: str | Mapping[str, float]) -> nn.Module:
-        """Return a plain generator of one style, or of a mixture."""
+    def domains(self) -> list[str]:
+        """The styles' names."""
         ...
+
+    def fold(self, style: str | Mapping[str, float]) -> nn.Module:
+        """Return a plain network of one style, or of a mixture by shares; else ValueError."""
+        ...
+
+
+def locate(path: Path) -> Path:
+    """Return a checkpoint's file; of a run folder, its last one's.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if path.is_dir():
+        path = path / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise UsageError(f"ckpt={path}: no such file; a run keeps checkpoints/last.ckpt and best.ckpt")
+    return path
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -98,10 +114,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: there is no such file, or it is not a checkpoint of ours.
     """
-    if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        raise UsageError(f"ckpt={path}: no such file; a run keeps checkpoints/last.ckpt and best.ckpt")
+    path = locate(path)
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -123,19 +136,73 @@ def load_generator(
     reverse: bool = False,
     style: str | Mapping[str, float] | None = None,
 ) -> Loaded:
-    """Rebuild a checkpoint's generator from the config inside it; no other network is needed.
-
-    One that holds several styles comes back as a plain generator of one.
+    """Rebuild a checkpoint's generator from the config inside it, as a plain network of one style.
 
     Args:
         path: a checkpoint file, or a run folder (its last checkpoint).
         average: take the EMA weights if there are any.
         reverse: take the generator that paints the other way; it has no average.
-        style: of several styles the one to paint in, or shares of some; not needed if there is one.
+        style: of a checkpoint that holds several, see `in_style`.
 
     Raises:
-        UsageError: see `read`; or the weights do not fit the network, nothing paints the other way, or
-            `style` does not say which of its styles.
+        UsageError: see `load_network` and `in_style`.
+    """
+    return in_style(load_network(path, average=average, reverse=reverse), style)
+
+
+def in_style(loaded: Loaded, style: str | Mapping[str, float] | None) -> Loaded:
+    """Fold a network of several styles into a plain one; leave a plain network alone.
+
+    Args:
+        loaded: as `load_network` returns it.
+        style: a name, or shares of several (`{"a": 0.7, "b": 0.3}`); None takes the only one.
+
+    Raises:
+        UsageError: the network has no styles, or none such, or several and none was chosen.
+    """
+    if not isinstance(loaded.generator, Styled):
+        if style is not None:
+            raise UsageError(
+                f"style={shown(style)}: this checkpoint's {type(loaded.generator).__name__} has one style, "
+                "without a name; leave style out, or give packs=… as well"
+            )
+        return loaded
+    domains = loaded.generator.domains
+    if not domains:
+        raise UsageError("this checkpoint is a trunk without a style: give packs=FILE as well")
+    if style is None:
+        if len(domains) > 1:
+            even = shown(dict.fromkeys(domains[:2], 0.5))
+            raise UsageError(
+                f"this checkpoint holds {len(domains)} styles, {', '.join(domains)}: choose one with "
+                f"style={domains[0]}, or mix them with 'style={even}'"
+            )
+        style = domains[0]
+    try:
+        plain = loaded.generator.fold(style)
+    except ValueError as error:
+        raise UsageError(f"style={shown(style)}: {error}") from error
+    shares = {style: 1.0} if isinstance(style, str) else dict(style)
+    return loaded._replace(generator=plain.eval().requires_grad_(False), style=shares)
+
+
+def shown(style: str | Mapping[str, float]) -> str:
+    """Write a style as on the command line: `a`, or `{a: 0.7, b: 0.3}`."""
+    if isinstance(style, str):
+        return style
+    return f"{{{', '.join(f'{name}: {share}' for name, share in style.items())}}}"
+
+
+def load_network(path: Path, *, average: bool = True, reverse: bool = False) -> Loaded:
+    """Rebuild a checkpoint's generator from the config inside it, with all its styles if it has some.
+
+    Args:
+        path: a checkpoint file, or a run folder (its last checkpoint).
+        average: take the EMA weights if there are any.
+        reverse: take the generator that paints the other way; it has no average.
+
+    Raises:
+        UsageError: see `read`; or the weights do not fit the network, or nothing paints the other way.
     """
     checkpoint = read(path)
     about = checkpoint["toonlab"]
@@ -155,33 +222,13 @@ def load_generator(
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(f"ckpt={path}: its weights do not fit the generator it describes") from error
-    shares = _shares(generator, style, path)
-    if shares and isinstance(generator, Styled):
-        try:
-            generator = generator.fold(next(iter(shares)) if len(shares) == 1 else shares)
-        except ValueError as error:
-            raise UsageError(f"style={style}: {error}") from error
     return Loaded(
         generator.eval().requires_grad_(False),
         painting,
         about["config"],
         about["iteration"],
         about.get("origin"),
-        shares,
     )
-
-
-def _shares(
-    generator: nn.Module, style: str | Mapping[str, float] | None, path: Path
-) -> dict[str, float] | None:
-    if not isinstance(generator, Styled):
-        if style:
-            raise UsageError(f"style={style}: ckpt={path} has one style; leave it out")
-        return None
-    if not style and len(generator.domains) > 1:
-        raise UsageError(f"ckpt={path} holds {', '.join(generator.domains)}: add style=NAME")
-    style = style or generator.domains[0]
-    return {style: 1.0} if isinstance(style, str) else dict(style)
 
 
 def write_imported(
@@ -191,6 +238,7 @@ def write_imported(
     painting: dict[str, Any],
     config: dict[str, Any],
     origin: dict[str, str],
+    iteration: int = 0,
 ) -> None:
     """Write a generator that was trained elsewhere as a checkpoint that `load_generator` reads.
 
@@ -200,10 +248,11 @@ def write_imported(
         painting: as `ToonMethod.painting` returns it.
         config: with the generator's node at `method.generator`.
         origin: where the weights came from.
+        iteration: how long they were trained, if it is known.
     """
     about = {
         "format": CHECKPOINT_FORMAT,
-        "iteration": 0,
+        "iteration": iteration,
         "scores": {},
         "scored_at": 0,
         "painting": painting,

@@ -8,18 +8,19 @@ and the trunk runs with those. A parallel adapter `W * x + A * x` is one convolu
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from toonlab.errors import check_choice, did_you_mean
-from toonlab.networks.styles import Series, Style, put, redrawn, sites, take
+from toonlab.networks.layers import check_counts
+from toonlab.networks.styles import Series, Style, digest, leaf, put, redrawn, sites, size, take
 
 Kind = Literal["parallel", "series", "low_rank", "norm"]
 Where = Literal["residual", "inner", "all"]
@@ -60,7 +61,8 @@ class Adapted(nn.Module):
         super().__init__()
         check_choice("kind", kind, ["parallel", "series", "low_rank", "norm"])
         check_choice("where", where, ["residual", "inner", "all"])
-        self.trunk, self.kind, self.rank, self.own = trunk, kind, rank, tuple(own)
+        check_counts(rank=rank)
+        self.trunk, self.kind, self.where, self.rank, self.own = trunk, kind, where, rank, tuple(own)
         self.multiple = getattr(trunk, "multiple", 1)
         self.plain_parameters = sum(p.numel() for p in trunk.parameters())
         self.sites = [] if kind == "norm" else sites(trunk, where, self.own)
@@ -74,6 +76,7 @@ class Adapted(nn.Module):
         self.styles = nn.ModuleDict()
         for domain in domains:
             self.add(domain)
+        self.register_load_state_dict_post_hook(_forgive_counters)  # type: ignore[no-untyped-call]
 
     @property
     def domains(self) -> list[str]:
@@ -104,10 +107,7 @@ class Adapted(nn.Module):
             like: a domain that is held already; by default the first.
             fresh_own: start the modules named by `own` from random weights instead.
         """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", domain):
-            raise ValueError(f"domain {domain!r}: letters, digits, - and _ only")
-        if domain in self.domains:
-            raise ValueError(f"domain {domain!r} is in this network already; it holds {self.domains}")
+        self._check_new(domain)
         like = like or next(iter(self.domains), None)
         start = self._start if like is None else self._parts(like)
         if fresh_own:
@@ -120,6 +120,32 @@ class Adapted(nn.Module):
                 weight = self.trunk.get_parameter(f"{site}.weight")
                 style.adapt(site, weight, self.rank if self.kind == "low_rank" else None)
         self.styles[f"@{domain}"] = style
+
+    def install(self, domain: str, tensors: Mapping[str, Tensor]) -> None:
+        """Add a domain whose tensors are known, as `Style.tensors` or `mix` gives them.
+
+        Raises:
+            ValueError: the name is not allowed or held already, or the tensors do not fit the trunk.
+        """
+        self._check_new(domain)
+        if missing := sorted(self._start.keys() - tensors.keys()):
+            raise ValueError(f"{len(missing)} tensors are missing, {missing[0]} first")
+        style = Style({name: tensors[name].detach().clone() for name in self._start})
+        style.load_adapters({name: v for name, v in tensors.items() if name not in self._start}, self.trunk)
+        for name, value in self._start.items():
+            if tensors[name].shape != value.shape:
+                raise ValueError(
+                    f"{name} is {size(tensors[name].shape)}; this trunk wants {size(value.shape)}"
+                )
+        self.styles[f"@{domain}"] = style
+
+    def keep(self, domains: Sequence[str]) -> None:
+        """Forget all other domains.
+
+        Raises:
+            ValueError: one is not held.
+        """
+        self.styles = nn.ModuleDict({f"@{domain}": self.style(domain) for domain in domains})
 
     def freeze_all_but(self, domain: str) -> None:
         """Let training change nothing but one domain's own tensors."""
@@ -144,34 +170,41 @@ class Adapted(nn.Module):
     def mix(self, shares: Mapping[str, float]) -> dict[str, Tensor]:
         """Interpolate styles: adapters as matrices, norms and own modules by their values.
 
-        Written around the first one, so that a style mixed with itself is itself to the bit.
+        Written around the first one, so that a style mixed with itself is itself to the bit. A style without
+        an adapter where another has one (of another kind, from a pack) counts as one of zeros.
 
         Raises:
-            ValueError: the shares do not add up to 1, or a domain is not held.
+            ValueError: the shares are not in [0, 1] or do not add up to 1, or a domain is not held.
         """
-        if not shares or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-            raise ValueError(
-                f"shares {dict(shares)} add up to {sum(shares.values()):g}: they have to add up to 1"
-            )
-        first, *others = ((self._parts(domain), share) for domain, share in shares.items())
-        mixed = dict(first[0])
-        for name, value in first[0].items():
+        for domain, share in shares.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"share {share!r} of {domain}: a number from 0 to 1")
+        if not math.isclose(total := sum(shares.values()), 1, abs_tol=1e-6):
+            raise ValueError(f"shares {dict(shares)} add up to {total:g}: they have to add up to 1")
+        held = [(self._parts(domain), share) for domain, share in shares.items()]
+        (first, _), *others = [(parts, share) for parts, share in held if share > 0]
+        mixed = {}
+        for name, like in {name: value for parts, _ in held for name, value in parts.items()}.items():
+            middle = mixed[name] = first[name] if name in first else torch.zeros_like(like)
+            if not like.is_floating_point():
+                continue  # a counter of batches
             for parts, share in others:
-                if value.is_floating_point():
-                    mixed[name] = mixed[name] + share * (parts[name] - value)
+                mixed[name] = mixed[name] + share * (parts.get(name, torch.zeros_like(like)) - middle)
         return mixed
 
     def trunk_hash(self) -> str:
         """Return a sha256 of what all domains share: names, shapes and values."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.trunk.state_dict().items()):
-            digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return digest(self.trunk.state_dict())
 
     def share(self, domain: str) -> float:
         """Return a domain's parameters as a share of those of the plain trunk."""
         return sum(p.numel() for p in self.style(domain).parameters()) / self.plain_parameters
+
+    def _check_new(self, domain: str) -> None:
+        if not isinstance(domain, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", domain):
+            raise ValueError(f"domain {domain!r}: a name of letters, digits, - and _, no - or _ first")
+        if domain in self.domains:
+            raise ValueError(f"domain {domain!r} is in this network already; it holds {self.domains}")
 
     def _parts(self, domain: str) -> dict[str, Tensor]:
         return self.style(domain).parts()
@@ -187,3 +220,9 @@ class Adapted(nn.Module):
             weight = self.trunk.get_parameter(place)
             tensors[place] = weight + F.pad(value[..., None, None], [weight.shape[-1] // 2] * 4)
         return tensors
+
+
+def _forgive_counters(_: nn.Module, keys: Any) -> None:
+    # A BatchNorm invents this entry when a state comes without torch's versions, as from a checkpoint; its
+    # place in the trunk has none.
+    keys.unexpected_keys[:] = [key for key in keys.unexpected_keys if leaf(key) != "num_batches_tracked"]

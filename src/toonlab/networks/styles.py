@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonlab.networks.layers import Residual
+from toonlab.networks.layers import Residual, instance_norm
 
 STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 NORMS = (nn.InstanceNorm2d, nn.GroupNorm, nn.BatchNorm2d)
@@ -41,9 +42,35 @@ class Style(nn.Module):
         self.register_parameter(_key(f"{site}.down"), nn.Parameter(down))
         self.register_parameter(_key(f"{site}.up"), nn.Parameter(weight.new_zeros(outputs, rank)))
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all it holds by its place in the trunk: replaced tensors, `SITE.adapter`, `.down`, `.up`."""
+        return {_name(key): value for key, value in (*self.named_parameters(), *self.named_buffers())}
+
+    def load_adapters(self, tensors: Mapping[str, Tensor], trunk: nn.Module) -> None:
+        """Take adapters from elsewhere, named as `tensors` names them.
+
+        Raises:
+            ValueError: one is not of a 3x3 convolution of `trunk`, or not of its shape.
+        """
+        homes = convolutions(trunk)
+        for name, value in tensors.items():
+            site, _, last = name.rpartition(".")
+            if site not in homes or last not in ("adapter", "down", "up"):
+                raise ValueError(f"{name} has no place in this trunk")
+            outputs, inputs = homes[site].weight.shape[:2]
+            rank = 0
+            if last != "adapter":
+                if not {f"{site}.down", f"{site}.up"} <= tensors.keys():
+                    raise ValueError(f"{name} is one of two matrices, and the other is missing")
+                rank = tensors[f"{site}.down"].shape[0]
+            wanted = {"adapter": (outputs, inputs), "down": (rank, inputs), "up": (outputs, rank)}[last]
+            if tuple(value.shape) != wanted:
+                raise ValueError(f"{name} is {size(value.shape)}; this trunk wants {size(wanted)}")
+            self.register_parameter(_key(name), nn.Parameter(value.detach().clone()))
+
     def parts(self) -> dict[str, Tensor]:
         """Return replaced tensors by name, and `SITE.adapter`, `(O, I)`, for each adapted convolution."""
-        tensors = {_name(key): value for key, value in (*self.named_parameters(), *self.named_buffers())}
+        tensors = self.tensors()
         for name in [name for name in tensors if leaf(name) == "up"]:
             site = name.rpartition(".")[0]
             tensors[f"{site}.adapter"] = tensors.pop(name) @ tensors.pop(f"{site}.down")
@@ -57,21 +84,18 @@ class Series(nn.Module):
     """
 
     adapter: Tensor
-    norm_weight: Tensor
-    norm_bias: Tensor
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
         channels = conv.out_channels
         self.register_parameter("adapter", nn.Parameter(conv.weight.new_zeros(channels, channels)))
-        self.register_parameter("norm_weight", nn.Parameter(conv.weight.new_ones(channels)))
-        self.register_parameter("norm_bias", nn.Parameter(conv.weight.new_zeros(channels)))
+        # A module, not a function: painting in tiles looks for norms, to hold their statistics.
+        self.norm = instance_norm(channels).to(conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         v: Tensor = self.conv(x)
-        normed = F.instance_norm(v, weight=self.norm_weight, bias=self.norm_bias)
-        return v + F.conv2d(normed, self.adapter[..., None, None])
+        return v + F.conv2d(self.norm(v), self.adapter[..., None, None])
 
 
 def sites(trunk: nn.Module, where: str, own: Sequence[str]) -> list[str]:
@@ -80,12 +104,7 @@ def sites(trunk: nn.Module, where: str, own: Sequence[str]) -> list[str]:
     Raises:
         ValueError: there is none, or one's weight is computed from others (spectral norm).
     """
-    found = [
-        name
-        for name, module in trunk.named_modules()
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.groups == 1
-        if not _within(name, own)
-    ]
+    found = [name for name in convolutions(trunk) if not _within(name, own)]
     if where == "residual":
         blocks = [name for name, module in trunk.named_modules() if isinstance(module, Residual)]
         found = [name for name in found if _within(name, blocks)]
@@ -99,6 +118,15 @@ def sites(trunk: nn.Module, where: str, own: Sequence[str]) -> list[str]:
                 f"{type(trunk).__name__}: {name} is spectrally normalised; an adapter would undo that"
             )
     return found
+
+
+def convolutions(trunk: nn.Module) -> dict[str, nn.Conv2d]:
+    """Return all that could get an adapter, by name: 3x3 convolutions that are not of groups."""
+    return {
+        name: module
+        for name, module in trunk.named_modules()
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.groups == 1
+    }
 
 
 def take(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
@@ -116,7 +144,7 @@ def take(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
     for path, module in modules.items():
         names = [name for name, _ in (*module.named_parameters(recurse=False), *_buffers(module))]
         if isinstance(module, Series):
-            names = ["adapter", "norm_weight", "norm_bias"]
+            names = ["adapter"]
         elif not isinstance(module, NORMS) and not _within(path, own):
             continue
         for name in names:
@@ -150,9 +178,26 @@ def redrawn(trunk: nn.Module, own: Sequence[str]) -> dict[str, Tensor]:
     return tensors
 
 
+def digest(tensors: Mapping[str, Tensor], said: str = "") -> str:
+    """Return a sha256 of names, types, shapes and values, and of what else is `said`."""
+    sha = hashlib.sha256(said.encode())
+    for name, value in sorted(tensors.items()):
+        sha.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        plain = value.detach().cpu().flatten()
+        if plain.is_floating_point():
+            plain = plain + 0.0  # -0 is 0: an average of equal weights may turn one into the other
+        sha.update(plain.view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
 def leaf(name: str) -> str:
     """Return a tensor's name without its module's."""
     return name.rpartition(".")[2]
+
+
+def size(shape: Iterable[int]) -> str:
+    """Write a shape as 64x64x3x3."""
+    return "x".join(map(str, shape)) or "a number"
 
 
 def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
