@@ -247,7 +247,7 @@ def test_the_table_of_runs_leaves_those_of_several_styles_to_eval(
 
 
 def test_folders_of_styles_mean_their_data_set() -> None:
-    assert with_implied_data(["x", "domains={a: b}"]) == ["x", "domains={a: b}", "data=multidomain"]
-    assert with_implied_data(["x", "add_domain=a", "cartoons=b"])[-1] == "data=multidomain"
+    assert with_implied_data(["x", "domains={a: b}"]) == ["x", "data=multidomain", "domains={a: b}"]
+    assert with_implied_data(["x", "add_domain=a", "cartoons=b"])[1] == "data=multidomain"
     for told in (["x", "domains={a: b}", "data=demo"], ["x", "add_domain=a"], ["x", "cartoons=b"], ["x"]):
         assert with_implied_data(told) == told
