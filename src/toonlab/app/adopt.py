@@ -72,6 +72,10 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
         about.get("likeness", {}),
         about.get("origin"),
     )
+    if not trained.generator.domains:
+        raise UsageError(
+            f"ckpt={path} is a trunk without a style to start from: name the run that it was part of"
+        )
     if name in trained.generator.domains:
         raise UsageError(
             f"add_domain={name}: ckpt={path} holds {', '.join(trained.generator.domains)} already; choose "
