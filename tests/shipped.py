@@ -55,13 +55,22 @@ def shrink(node: Any, small: dict[str, Any]) -> None:
 
 
 def batch_for(method: ToonMethod, seed: int = 0, images: int = 2, size: int = 32) -> Images:
-    """Smooth random pictures: every view that the method asks for."""
+    """Smooth random pictures: every view that the method asks for; of the domain whose turn `seed` is."""
     rng = torch.Generator().manual_seed(seed)
     names = dict.fromkeys(("photo", "cartoon", "blurred", "drawn", *method.extras))
+    names.pop("domain", None)
     coarse = {name: torch.rand(images, 3, 8, 8, generator=rng) * 2 - 1 for name in names}
-    return {
+    batch = {
         name: torch.nn.functional.interpolate(x, size=size, mode="bilinear") for name, x in coarse.items()
     }
+    if "domain" in method.extras:
+        batch["domain"] = torch.full((images,), seed % len(method.trained))
+    return batch
+
+
+def batches_for(method: ToonMethod) -> list[Images]:
+    """A batch for each domain that the method learns; one if it knows none."""
+    return [batch_for(method, seed=seed) for seed in range(len(method.trained) or 1)]
 
 
 def judge_parameters(method: ToonMethod) -> list[torch.nn.Parameter]:

@@ -65,7 +65,8 @@ def test_every_method_trains_saves_and_reloads(composed, tmp_path: Path, method:
     shrink(cfg.method, NARROW)
     train.run(cfg)
     assert (tmp_path / "samples" / "0000002.png").exists()
-    loaded = load_generator(tmp_path / "checkpoints" / "best.ckpt")
+    styles = list(cfg.method.get("domains", []))
+    loaded = load_generator(tmp_path / "checkpoints" / "best.ckpt", style=styles[0] if styles else None)
     assert loaded.iteration == 2
     photo = torch.rand(1, 3, 32, 32) * 2 - 1
     assert loaded.generator(photo).shape == photo.shape

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from toonlab.app.explain import explain
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.tasks import help_of, task_of
+from toonlab.data.domains import named
 from toonlab.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -62,7 +63,7 @@ def main(*, config: str, task: str) -> None:
 
     try:
         if config == "train" and RESUMED not in os.environ:
-            sys.argv = resumed_arguments(with_forced_keys(sys.argv))
+            sys.argv = resumed_arguments(with_implied_data(with_forced_keys(sys.argv)))
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
@@ -93,12 +94,31 @@ def with_forced_keys(argv: list[str]) -> list[str]:
     return [f"++{argument}" if inside and argument.startswith(inside) else argument for argument in argv]
 
 
+def with_implied_data(argv: list[str]) -> list[str]:
+    """Let folders of several styles, or of one to add, mean data=multidomain where no data set is named."""
+    keys = {argument.partition("=")[0] for argument in argv[1:]}
+    names_folders = "domains" in keys or {"add_domain", "cartoons"} <= keys
+    return [*argv, "data=multidomain"] if names_folders and not keys & {"data", "experiment"} else argv
+
+
 def _is_sweep(value: str) -> bool:
     return "," in value or value.startswith(("glob(", "choice(", "shuffle("))
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product."""
+    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product.
+
+    And `${domain_names:}`, the names of the styles that the data has.
+    """
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("domain_names", _domain_names, replace=True)
     OmegaConf.register_new_resolver("share", lambda whole, part: round(whole * part), replace=True)
+
+
+def _domain_names(*, _root_: DictConfig) -> list[str]:
+    """Return the names of the styles that the chosen data set has."""
+    folders, styles = (OmegaConf.select(_root_, f"data.{key}") for key in ("domains", "styles"))
+    if _root_.data._target_.endswith(".MultiDomainData"):
+        return list(named(OmegaConf.to_container(folders) if OmegaConf.is_config(folders) else folders))
+    return [str(name) for name in folders or styles or ()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from toonlab import images as im
+from toonlab.app.evaluate_domains import DomainSummary, domains_to_score
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, environment, make, quiet
-from toonlab.engine.checkpoint import Loaded
+from toonlab.engine.checkpoint import Loaded, read
 from toonlab.engine.direction import domains
 from toonlab.errors import UsageError
 from toonlab.metrics.report import Report
@@ -30,10 +31,15 @@ PARTS = ("test", "val", "all")
 def run(cfg: DictConfig) -> None:
     """Score `cfg.ckpt`, print the table, and write `report.json` and `before_after.png`.
 
+    A checkpoint of several styles is scored in each, on its own cartoons, into a folder of its name.
+
     Raises:
         UsageError: the checkpoint or the data cannot be used as asked.
     """
     quiet()
+    if domains := domains_to_score(cfg):
+        _run_domains(cfg, domains)
+        return
     loaded = painter(cfg)
     data, part = _data(cfg, loaded)
     folder = _output(cfg)
@@ -45,8 +51,27 @@ def run(cfg: DictConfig) -> None:
     log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
 
 
+def _run_domains(cfg: DictConfig, domains: Sequence[str]) -> None:
+    folder, reports = _output(cfg), {}
+    for domain in domains:
+        log.info("%s:", domain)
+        loaded = painter(cfg, domain)
+        data, part = _data(cfg, loaded, domain)
+        about = _who(cfg, loaded) | {"part": part, "domain": domain}
+        reports[domain] = score(cfg, loaded, data, part, folder / domain, about, domain)
+    summary = DomainSummary(reports, read(Path(cfg.ckpt).expanduser()))
+    log.info("\n%s\n\nreport: %s", summary.table(), folder / "report.json")
+    summary.to_json(folder / "report.json", about=_who(cfg, loaded))
+
+
 def score(
-    cfg: DictConfig, loaded: Loaded, data: Any, part: str, folder: Path, about: Mapping[str, Any]
+    cfg: DictConfig,
+    loaded: Loaded,
+    data: Any,
+    part: str,
+    folder: Path,
+    about: Mapping[str, Any],
+    domain: str | None = None,
 ) -> Report:
     """Paint and score a part of `data`; write `report.json` and `before_after.png` into `folder`.
 
@@ -57,6 +82,7 @@ def score(
         part: `val`, or else its `test` loaders.
         folder: made if need be.
         about: goes into the report, with the metrics' settings and the environment.
+        domain: of the data's domains the one whose cartoons the painted images should look like.
     """
     seed_everything(cfg.seed, verbose=False)
     device = device_named(cfg.device)
@@ -64,7 +90,8 @@ def score(
     suite = make(cfg, "metrics")
 
     source, target = domains(loaded.painting.get("direction", "to_cartoon"))
-    loaders = data.val_dataloader() if part == "val" else data.test_dataloader()
+    named = (domain,) if domain else ()
+    loaders = data.val_dataloader(*named) if part == "val" else data.test_dataloader(*named)
     sources, targets = loaders if source == "photo" else reversed(loaders)
     rows: list[list[Image.Image]] = []
     wanted = {round(i * (len(sources.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
@@ -87,10 +114,10 @@ def score(
     return report
 
 
-def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
+def _data(cfg: DictConfig, loaded: Loaded, domain: str | None = None) -> tuple[Any, str]:
     """Return the data module and the part of it to score."""
     given = "data" in cfg
-    if not given and (cfg.photos or cfg.cartoons):
+    if not given and (cfg.photos or cfg.cartoons or cfg.domains):
         raise UsageError("photos=… and cartoons=… need data=unpaired")
     part = cfg.split if cfg.split != "auto" else ("all" if given and "photos" in cfg.data else "test")
     if part not in PARTS:
@@ -107,7 +134,7 @@ def _data(cfg: DictConfig, loaded: Loaded) -> tuple[Any, str]:
         # A copy, so that the data's own interpolation-free values of the run are what is scored.
         cfg = OmegaConf.create({"data": loaded.config["data"]})
     changes = {"split": "all"} if part == "all" and "photos" in cfg.data else {}
-    data = make(cfg, "data", extras=[], **changes)
+    data = make(cfg, "data", extras=["domain"] if domain else [], **changes)
     return data, part
 
 
@@ -117,6 +144,7 @@ def _who(cfg: DictConfig, loaded: Loaded) -> dict[str, Any]:
     return {
         "checkpoint": str(Path(cfg.ckpt).expanduser().resolve()),
         "iteration": loaded.iteration,
+        "style": loaded.style,
         "weights": "EMA" if cfg.average and not cfg.reverse else "last",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import get_object
@@ -16,14 +17,17 @@ from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OutputFilter, Stylizer
 
 
-def painter(cfg: DictConfig) -> Loaded:
-    """Load `cfg.ckpt`, or build `cfg.method`.
+def painter(cfg: DictConfig, style: str | None = None) -> Loaded:
+    """Load `cfg.ckpt` in `style`, by default `cfg.style`, or build `cfg.method`.
 
     Raises:
         UsageError: both are given, the method has to be trained first, or the checkpoint is none of ours.
     """
     if "method" not in cfg:
-        return load_generator(Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse)
+        asked: Any = OmegaConf.to_container(cfg.style) if OmegaConf.is_config(cfg.style) else cfg.style
+        return load_generator(
+            Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.reverse, style=style or asked
+        )
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
     return Loaded(drawer(cfg), {}, {}, 0)

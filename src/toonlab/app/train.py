@@ -15,6 +15,8 @@ from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import wandb_run
+from toonlab.app.adopt import adopt, grow, look
+from toonlab.app.domains import learns_many, settle
 from toonlab.app.memory import keep_freed
 from toonlab.app.precision import check_precision
 from toonlab.app.resume import saved_config
@@ -26,6 +28,7 @@ from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
 from toonlab.engine.records import Records
 from toonlab.errors import UsageError
+from toonlab.methods.adapted import AdaptedCartoonGAN
 from toonlab.networks.frozen import Features
 
 log = logging.getLogger(__name__)
@@ -45,8 +48,10 @@ def run(cfg: DictConfig) -> None:
     quiet()
     keep_freed()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    cfg = saved_config(cfg, HydraConfig.get().overrides.task) if cfg.resume else _absolute(cfg)
+    overrides = HydraConfig.get().overrides.task
+    cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
     _check(cfg)
+    trained = adopt(cfg, overrides) if cfg.get("add_domain") and not cfg.resume else None
     last = _prepare(folder, cfg)
 
     seed_everything(cfg.seed, verbose=False)
@@ -61,6 +66,8 @@ def run(cfg: DictConfig) -> None:
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
     _check_size(cfg, method)
+    if isinstance(method, AdaptedCartoonGAN) and not cfg.resume:
+        grow(method, trained, data, cfg.like) if trained else look(method, data)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
     trainer: Trainer = make(
@@ -92,15 +99,23 @@ def run(cfg: DictConfig) -> None:
     )
 
 
-def _absolute(cfg: DictConfig) -> DictConfig:
+def _settled(cfg: DictConfig) -> DictConfig:
     """Make folders independent of where the command was typed: a run may be resumed from elsewhere."""
-    for key in (*FOLDERS, "outputs_dir", "cache_dir"):
+    settle(cfg)
+    for key in (*FOLDERS, "ckpt", "outputs_dir", "cache_dir"):
         if cfg[key] is not None:
-            cfg[key] = str(Path(str(cfg[key])).expanduser().absolute())
+            cfg[key] = _absolute(cfg[key])
+    for key in ("domains", "val_domains"):
+        if cfg[key] is not None:
+            cfg[key] = {name: _absolute(folder) for name, folder in cfg[key].items()}
     if ignore := read_ignore(OmegaConf.to_container(cfg.data, resolve=True).get("ignore")):  # type: ignore[union-attr]
         # Its boxes rather than the file's name: what a run learns from does not change with a file.
         cfg.data.ignore = ignore.plain()
     return cfg
+
+
+def _absolute(path: object) -> str:
+    return str(Path(str(path)).expanduser().absolute())
 
 
 def _check(cfg: DictConfig) -> None:
@@ -110,9 +125,16 @@ def _check(cfg: DictConfig) -> None:
     for key in FOLDERS:
         if cfg[key] is not None and key not in cfg.data:
             fits = "data=paired layout=concat" if "source" in key else "data=unpaired, or data=paired"
+            if learns_many(cfg):
+                fits = "data=multidomain domains={NAME: DIR, OTHER: DIR}"
             raise UsageError(f"{key}=… is not used by this data set; add {fits}")
     if cfg.layout != "folders" and "layout" not in cfg.data:
         raise UsageError(f"layout={cfg.layout} is not used by this data set; add data=paired source=DIR")
+    if cfg.get("ckpt") and not (cfg.add_domain or "ckpt" in cfg.method):
+        raise UsageError(
+            f"ckpt={cfg.ckpt}: this method starts from nothing; go on with resume=RUN_DIR, or learn one more "
+            "style with method=adapted_cartoongan add_domain=NAME"
+        )
     accelerator = cfg.trainer.get("accelerator", "auto")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
@@ -210,6 +232,14 @@ def _announce(cfg: DictConfig, method: ToonMethod, folder: Path, last: Path | No
         f"{cfg.iterations:,}",
         folder,
     )
+    for domain, facts in method.facts().get("domains", {}).items():
+        log.info(
+            "  %-16s %s parameters, %.2f %% of the plain generator's%s",
+            domain,
+            f"{facts['parameters']:,}",
+            100 * facts["share"],
+            "" if domain in method.trained else " (frozen)",
+        )
     if last:
         log.info("Going on from %s", last)
 
@@ -225,6 +255,7 @@ def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonM
         "validation": {"iteration": method.scored_at, **method.scores},
         "best": {"iteration": best.best_iteration, best.monitor: best.best_score},
         "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
+        **method.facts(),
         "seed": cfg.seed,
         **environment(),
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from toonlab.data.demo import Draw, make_demo
+from toonlab.data.domains import check_known, named
 from toonlab.data.folders import Index, report, scan
 from toonlab.data.folders import split as split_blocks
 from toonlab.data.stream import Files
@@ -66,6 +67,14 @@ class FolderData(StreamedData):
             return {"train": items, **split_blocks(held_out, self.held_out, f"val_{what}")}
         return {**split_blocks(items, {"train": 1 - sum(self.held_out.values())} | self.held_out, what)}
 
+    def parts(self, what: str, folder: str | None, held_out: str | None) -> Parts:
+        """Return the sources of a folder's parts; of `val` and `test` from `held_out` if there is one."""
+        files = self.index(folder, what).files
+        held_out_files = (
+            self.index(held_out, f"val_{what}").files if held_out and self.split != "all" else None
+        )
+        return {part: Files(paths) for part, paths in self.divide(files, held_out_files, what).items()}
+
 
 class UnpairedData(FolderData):
     """Two folders of images that have nothing to do with each other.
@@ -94,14 +103,42 @@ class UnpairedData(FolderData):
         }
 
     def open(self) -> dict[str, Parts]:
-        return {domain: self._parts(*folders) for domain, folders in self.folders.items()}
+        return {domain: self.parts(*folders) for domain, folders in self.folders.items()}
 
-    def _parts(self, what: str, folder: str | None, held_out: str | None) -> Parts:
-        files = self.index(folder, what).files
-        held_out_files = (
-            self.index(held_out, f"val_{what}").files if held_out and self.split != "all" else None
-        )
-        return {part: Files(paths) for part, paths in self.divide(files, held_out_files, what).items()}
+
+class MultiDomainData(FolderData):
+    """One folder of photos, and a folder of cartoons for each style: a batch's cartoons are all of one.
+
+    Args:
+        photos: folder; see `folders.scan` for what counts.
+        domains: folders of cartoons by name, or folders alone; see `domains.named`.
+        val_photos: folder of photos for validation and test; `photos` is then all for training.
+        val_domains: folders of cartoons, likewise, for all domains or for some.
+        **common: see `FolderData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        photos: str | None,
+        domains: Mapping[str, str] | Sequence[str],
+        val_photos: str | None = None,
+        val_domains: Mapping[str, str] | Sequence[str] | None = None,
+        **common: Any,
+    ) -> None:
+        folders = named(domains)
+        super().__init__(domains=list(folders), **common)
+        held_out = named(val_domains, "val_domains") if val_domains else {}
+        check_known(held_out, list(folders), "val_domains")
+        self.photos = photos, val_photos
+        self.cartoons = {name: (folder, held_out.get(name)) for name, folder in folders.items()}
+
+    def open(self) -> dict[str, Parts]:
+        cartoons = {
+            f"cartoon/{name}": self.parts(f"domains.{name}", *folders)
+            for name, folders in self.cartoons.items()
+        }
+        return {"photo": self.parts("photos", *self.photos), **cartoons}
 
 
 class DemoData(StreamedData):
@@ -110,23 +147,30 @@ class DemoData(StreamedData):
     Args:
         cache_dir: where the pictures are written, once.
         draw: makes the cartoons.
+        styles: make the cartoons of each domain, for a method that learns several.
         **common: see `StreamedData`.
     """
 
-    def __init__(self, *, cache_dir: str | Path, draw: Draw, **common: Any) -> None:
-        super().__init__(**common)
-        self.draw = draw
+    def __init__(
+        self, *, cache_dir: str | Path, draw: Draw, styles: Mapping[str, Draw] | None = None, **common: Any
+    ) -> None:
+        super().__init__(domains=list(styles or {}), **common)
         self.root = Path(cache_dir) / "demo"
+        self.drawn = {"cartoon": (self.root, draw)}
+        if self.domains:
+            places = {name: self.root.with_name(f"demo_{name}") for name in self.domains}
+            self.drawn = {f"cartoon/{name}": (places[name], (styles or {})[name]) for name in self.domains}
 
     def open(self) -> dict[str, Parts]:
-        make_demo(self.root, self.draw)
-        return {
-            domain: {
-                part: Files(sorted((self.root / part / folder).iterdir()))
-                for part in ("train", "val", "test")
-            }
-            for domain, folder in (("photo", "photos"), ("cartoon", "cartoons"))
-        }
+        for root, draw in self.drawn.values():
+            make_demo(root, draw)
+        (photos, _), *_ = self.drawn.values()
+        cartoons = {view: _demo_parts(root, "cartoons") for view, (root, _) in self.drawn.items()}
+        return {"photo": _demo_parts(photos, "photos"), **cartoons}
+
+
+def _demo_parts(root: Path, folder: str) -> Parts:
+    return {part: Files(sorted((root / part / folder).iterdir())) for part in ("train", "val", "test")}
 
 
 class SyntheticData(StreamedData):
@@ -135,23 +179,28 @@ class SyntheticData(StreamedData):
     Args:
         count: pictures in each part of each domain.
         paired: a photo and the cartoon of its number have the same colours.
+        domains: for a method that learns several styles: each has one level of colour more than the last.
         **common: see `StreamedData`.
     """
 
-    def __init__(self, *, count: int, paired: bool = False, **common: Any) -> None:
-        super().__init__(**common)
-        self.count, self.paired = count, paired
+    def __init__(
+        self, *, count: int, paired: bool = False, domains: Sequence[str] = (), **common: Any
+    ) -> None:
+        super().__init__(domains=domains, **common)
+        self.count, self.paired = count, paired and not self.domains
 
     def open(self) -> dict[str, Parts]:
+        styles = {f"cartoon/{name}": 2 + i for i, name in enumerate(self.domains)} or {"cartoon": 4}
         return {
-            domain: {
+            view: {
                 part: ColourBlocks(
                     count=self.count,
                     side=2 * self.size,
-                    flat=flat,
-                    key=f"{self.seed}-{'pair' if self.paired else domain}-{part}",
+                    flat=view != "photo",
+                    key=f"{self.seed}-{'pair' if self.paired else view}-{part}",
+                    levels=levels,
                 )
                 for part in ("train", "val", "test")
             }
-            for domain, flat in (("photo", False), ("cartoon", True))
+            for view, levels in ({"photo": 0} | styles).items()
         }

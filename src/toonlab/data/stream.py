@@ -13,9 +13,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -23,6 +24,7 @@ from torch.utils.data import Dataset, Sampler
 from toonlab import images as im
 from toonlab import keyed
 from toonlab.data.transforms import centre_crop, random_cut
+from toonlab.data.turns import Turns
 from toonlab.errors import UsageError
 
 Derive = Callable[[Tensor], Tensor]
@@ -127,7 +129,9 @@ class Draws(Dataset[dict[str, Tensor]]):
             views = self._views("photo", draw, self.twins) | self._views("cartoon", draw, {})
         return views | {name: derive(views["cartoon"]) for name, derive in self.derived.items()}
 
-    def _views(self, domain: str, draw: int, twins: Mapping[str, Twin]) -> dict[str, Tensor]:
+    def _views(
+        self, domain: str, draw: int, twins: Mapping[str, Twin], view: str | None = None
+    ) -> dict[str, Tensor]:
         source = self.sources[domain]
         epoch, place = divmod(draw, len(source))
         if self._orders.get(domain, (-1, []))[0] != epoch:
@@ -136,11 +140,43 @@ class Draws(Dataset[dict[str, Tensor]]):
         picture = source.picture(index)
         generator = keyed.generator(self.seed, f"{domain}-crop", draw)
         cut = random_cut(picture, generator, size=self.size, zoom=self.zoom, flip=self.flip)
-        views = {domain: cut.of(picture, self.size)}
+        views = {view or domain: cut.of(picture, self.size)}
         return views | {name: cut.of(twin(source, index), self.size) for name, twin in twins.items()}
 
     def _partner(self, photos: Source, index: int) -> Image.Image:
         return self.sources["cartoon"].picture(index)
+
+
+class DomainDraws(Draws):
+    """Draws of batches whose cartoons are all of one domain: `domain` is its number, a tensor without shape.
+
+    The domain follows from the number of the batch over all ranks, so they agree on it. Each domain's
+    cartoons are shuffled for its own epochs, over its own batches: each is seen once before any is seen
+    twice. Photos know nothing of domains.
+
+    Args:
+        domains: their cartoons by name.
+        turns: whose turn it is.
+        batch_images: photos in a batch of all ranks together.
+        **common: see `Draws`.
+    """
+
+    def __init__(
+        self, *, photos: Source, domains: Mapping[str, Source], turns: Turns, batch_images: int, **common: Any
+    ) -> None:
+        super().__init__(photos=photos, cartoons=next(iter(domains.values())), **common)
+        self.numbers = {name: torch.tensor(i) for i, name in enumerate(domains)}
+        self.sources = {"photo": photos, **{f"cartoon/{name}": source for name, source in domains.items()}}
+        self.turns, self.batch_images = turns, batch_images
+
+    def __getitem__(self, draw: int) -> dict[str, Tensor]:
+        batch, place = divmod(draw, self.batch_images)
+        domain, before = self.turns.at(batch)
+        views = self._views("photo", draw, self.twins) | self._views(
+            f"cartoon/{domain}", before * self.batch_images + place, {}, "cartoon"
+        )
+        derived = {name: derive(views["cartoon"]) for name, derive in self.derived.items()}
+        return views | derived | {"domain": self.numbers[domain]}
 
 
 class Gallery(Dataset[dict[str, Tensor]]):

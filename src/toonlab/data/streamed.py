@@ -12,14 +12,18 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from toonlab.data.domains import check_known
 from toonlab.data.ignore import Ignored, IgnoredTwin, read
-from toonlab.data.stream import Derive, Draws, Gallery, Source, Stream, Twin, init_worker
+from toonlab.data.stream import Derive, DomainDraws, Draws, Gallery, Source, Stream, Twin, init_worker
 from toonlab.data.teacher import Teacher, check_all
+from toonlab.data.turns import Turns
 from toonlab.errors import UsageError, did_you_mean
 
 Batches = DataLoader[dict[str, Tensor]]
 DRAWN = "drawn"
 """The view of a photo as the teacher drew it."""
+DOMAIN = "domain"
+"""The number, among `domains`, of a batch's domain of cartoons."""
 
 Parts = Mapping[str, Source]
 """The sources of one domain: `train`, `val` and `test`."""
@@ -42,9 +46,11 @@ class StreamedData(LightningDataModule):
         extras: the views besides photo and cartoon that the method wants.
         overfit: train on the first batch alone.
         ignore: what is cut off or filled in all pictures of both domains, in every part; see `ignore.read`.
+        domains: names of the styles of cartoons, for a method that wants `domain`; others never see them.
+        domain_weights: how often each has its turn, where it is not 1; see `Turns`.
 
     Raises:
-        UsageError: an extra that `derived` does not offer, a zoom below 1, or no such box.
+        UsageError: an extra that is not offered, a zoom below 1, no such box, or no such domain.
     """
 
     paired = False
@@ -66,13 +72,23 @@ class StreamedData(LightningDataModule):
         extras: Sequence[str] = (),
         overfit: bool = False,
         ignore: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        domains: Sequence[str] = (),
+        domain_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
+        self.domains = tuple(domains) if DOMAIN in extras else ()
+        check_known(domain_weights or {}, list(domains), "data.domain_weights")
+        self.turns = Turns(dict.fromkeys(domains, 1) | dict(domain_weights or {})) if self.domains else None
         self.ignore = read(ignore)
         offered = dict(derived or {})
         twins: dict[str, Twin] = {DRAWN: IgnoredTwin(teacher.twin)} if teacher else {}
         for name in extras:
-            if name not in offered and name not in twins:
+            if name == DOMAIN and not self.domains:
+                raise UsageError(
+                    "the method learns several styles, and this data set has one: use data=multidomain "
+                    "photos=DIR domains={NAME: DIR, OTHER: DIR}"
+                )
+            if name not in offered and name not in twins and name != DOMAIN:
                 known = ", ".join(sorted([*offered, *twins])) or "none"
                 raise UsageError(
                     f"the method wants the view '{name}', but data.derived offers {known}"
@@ -101,7 +117,7 @@ class StreamedData(LightningDataModule):
         self._sources: dict[str, Parts] = {}
 
     def open(self) -> dict[str, Parts]:
-        """Return the sources of `photo` and of `cartoon`; called once."""
+        """Return the sources of `photo`, and of `cartoon` or each domain's `cartoon/NAME`; called once."""
         raise NotImplementedError
 
     def prepare_data(self) -> None:
@@ -117,51 +133,59 @@ class StreamedData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         trainer = self.trainer
-        draws = Draws(
-            photos=self._source("photo", "train"),
-            cartoons=self._source("cartoon", "train"),
-            size=self.size,
-            zoom=self.zoom,
-            flip=self.flip,
-            seed=self.seed,
-            derived=self.derived,
-            twins=self.twins,
-            paired=self.paired,
+        world = trainer.world_size if trainer else 1
+        common: dict[str, Any] = {
+            "photos": self._source("photo", "train"),
+            "size": self.size,
+            "zoom": self.zoom,
+            "flip": self.flip,
+            "seed": self.seed,
+            "derived": self.derived,
+            "twins": self.twins,
+        }
+        draws = (
+            DomainDraws(
+                domains={name: self._source("cartoon", "train", name) for name in self.domains},
+                turns=self.turns,
+                batch_images=self.batch_size * world,
+                **common,
+            )
+            if self.turns
+            else Draws(cartoons=self._source("cartoon", "train"), paired=self.paired, **common)
         )
         stream = Stream(
             first_batch=int(getattr(trainer.lightning_module, "batches_consumed", 0)) if trainer else 0,
             batch_size=self.batch_size,
             rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
+            world=world,
             overfit=self.overfit,
         )
         return self._loader(draws, batch_size=self.batch_size, sampler=stream, persistent=True)
 
-    def val_dataloader(self) -> list[Batches]:
+    def val_dataloader(self, domain: str | None = None) -> list[Batches]:
         return [
             self._gallery("photo", "val", self.eval_images),
-            self._gallery("cartoon", "val", self.eval_images),
+            self._gallery("cartoon", "val", self.eval_images, domain),
         ]
 
-    def test_dataloader(self) -> list[Batches]:
-        return [self._gallery("photo", "test", None), self._gallery("cartoon", "test", None)]
+    def test_dataloader(self, domain: str | None = None) -> list[Batches]:
+        return [self._gallery("photo", "test", None), self._gallery("cartoon", "test", None, domain)]
 
-    def panel(self, n: int, domain: str = "photo") -> Tensor:
+    def panel(self, n: int, view: str = "photo", domain: str | None = None) -> Tensor:
         """Return the same validation images every time, `(n, 3, size, size)`; fewer if there are fewer."""
-        source = self._source(domain, "val")
-        gallery = Gallery(source, spaced(len(source), n), domain=domain, size=self.size)
-        return torch.stack([gallery[i][domain] for i in range(len(gallery))])
+        source = self._source(view, "val", domain)
+        gallery = Gallery(source, spaced(len(source), n), domain=view, size=self.size)
+        return torch.stack([gallery[i][view] for i in range(len(gallery))])
 
-    def _source(self, domain: str, part: str) -> Source:
+    def _source(self, view: str, part: str, domain: str | None = None) -> Source:
         self.setup()
-        source = self._sources[domain][part]
+        source = self._sources[f"{view}/{domain}" if domain else view][part]
         return Ignored(source, self.ignore) if self.ignore else source
 
-    def _gallery(self, domain: str, part: str, most: int | None) -> Batches:
+    def _gallery(self, view: str, part: str, most: int | None, domain: str | None = None) -> Batches:
         # Not shared out among ranks: rank 0 scores alone, and a score's n must not depend on the devices.
-        source = self._source(domain, part)
-        indices = spaced(len(source), most)
-        gallery = Gallery(source, indices, domain=domain, size=self.size)
+        source = self._source(view, part, domain)
+        gallery = Gallery(source, spaced(len(source), most), domain=view, size=self.size)
         return self._loader(gallery, batch_size=self.eval_batch_size)
 
     def _loader(

@@ -11,7 +11,6 @@ from toonlab import images as im
 from toonlab import keyed
 
 _BLOCKS = 6  # along each side
-_LEVELS = 4  # of a flat picture's channels
 
 
 class ColourBlocks:
@@ -22,10 +21,11 @@ class ColourBlocks:
         side: pixels.
         flat: posterised blocks with hard borders (a cartoon's style), else gradients with noise.
         key: equal keys give equal pictures.
+        levels: of a flat picture's channels, 2 or more.
     """
 
-    def __init__(self, *, count: int, side: int, flat: bool, key: str) -> None:
-        self.count, self.side, self.flat, self.key = count, side, flat, key
+    def __init__(self, *, count: int, side: int, flat: bool, key: str, levels: int = 4) -> None:
+        self.count, self.side, self.flat, self.key, self.levels = count, side, flat, key, levels
 
     def __len__(self) -> int:
         return self.count
@@ -35,8 +35,9 @@ class ColourBlocks:
         colours = torch.rand(1, 3, _BLOCKS, _BLOCKS, generator=generator)
         shape = (self.side, self.side)
         if self.flat:
-            levels: Tensor = (colours * _LEVELS).floor().clamp(max=_LEVELS - 1) / (_LEVELS - 1)
-            image = F.interpolate(levels, shape)[0]
+            n = self.levels
+            steps: Tensor = (colours * n).floor().clamp(max=n - 1) / (n - 1)
+            image = F.interpolate(steps, shape)[0]
         else:
             image = F.interpolate(colours, shape, mode="bilinear")[0]
             image = image + 0.1 * torch.randn(image.shape, generator=generator)

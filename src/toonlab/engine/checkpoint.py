@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -76,6 +76,19 @@ class Loaded(NamedTuple):
     iteration: int
     origin: dict[str, str] | None = None
     """Of imported weights: file, sha256, kind, channels, licence."""
+    style: dict[str, float] | None = None
+    """Of several styles: the shares of those that the generator was folded from."""
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A generator that holds several styles."""
+
+    @property
+    def domains(self) -> list[str]: ...
+    def fold(self, style: str | Mapping[str, float]) -> nn.Module:
+        """Return a plain generator of one style, or of a mixture."""
+        ...
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -102,16 +115,26 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def load_generator(path: Path, *, average: bool = True, reverse: bool = False) -> Loaded:
+def load_generator(
+    path: Path,
+    *,
+    average: bool = True,
+    reverse: bool = False,
+    style: str | Mapping[str, float] | None = None,
+) -> Loaded:
     """Rebuild a checkpoint's generator from the config inside it; no other network is needed.
+
+    One that holds several styles comes back as a plain generator of one.
 
     Args:
         path: a checkpoint file, or a run folder (its last checkpoint).
         average: take the EMA weights if there are any.
         reverse: take the generator that paints the other way; it has no average.
+        style: of several styles the one to paint in, or shares of some; not needed if there is one.
 
     Raises:
-        UsageError: see `read`; or the weights do not fit the network, or nothing paints the other way.
+        UsageError: see `read`; or the weights do not fit the network, nothing paints the other way, or
+            `style` does not say which of its styles.
     """
     checkpoint = read(path)
     about = checkpoint["toonlab"]
@@ -131,13 +154,33 @@ def load_generator(path: Path, *, average: bool = True, reverse: bool = False) -
         generator.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(f"ckpt={path}: its weights do not fit the generator it describes") from error
+    shares = _shares(generator, style, path)
+    if shares and isinstance(generator, Styled):
+        try:
+            generator = generator.fold(next(iter(shares)) if len(shares) == 1 else shares)
+        except ValueError as error:
+            raise UsageError(f"style={style}: {error}") from error
     return Loaded(
         generator.eval().requires_grad_(False),
         painting,
         about["config"],
         about["iteration"],
         about.get("origin"),
+        shares,
     )
+
+
+def _shares(
+    generator: nn.Module, style: str | Mapping[str, float] | None, path: Path
+) -> dict[str, float] | None:
+    if not isinstance(generator, Styled):
+        if style:
+            raise UsageError(f"style={style}: ckpt={path} has one style; leave it out")
+        return None
+    if not style and len(generator.domains) > 1:
+        raise UsageError(f"ckpt={path} holds {', '.join(generator.domains)}: add style=NAME")
+    style = style or generator.domains[0]
+    return {style: 1.0} if isinstance(style, str) else dict(style)
 
 
 def write_imported(

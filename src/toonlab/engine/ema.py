@@ -33,6 +33,6 @@ class Ema(nn.Module):
         for kept, current in zip(self.average.buffers(), network.buffers(), strict=True):
             kept.copy_(current)
 
-    def forward(self, photo: Tensor) -> Tensor:
-        cartoon: Tensor = self.average(photo)
+    def forward(self, photo: Tensor, *domain: str) -> Tensor:
+        cartoon: Tensor = self.average(photo, *domain)
         return cartoon

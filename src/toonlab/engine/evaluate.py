@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol, cast
 
 import torch
@@ -43,13 +44,14 @@ class Suite(Protocol):
 class EvaluationData(Protocol):
     """What callbacks ask of a data module."""
 
-    def val_dataloader(self) -> list[DataLoader[Images]]: ...
-    def panel(self, n: int, domain: str) -> Tensor: ...
+    def val_dataloader(self, domain: str | None = None) -> list[DataLoader[Images]]: ...
+    def panel(self, n: int, view: str) -> Tensor: ...
 
 
 class Evaluate(Every):
     """Scores the averaged generator on the validation images, rank 0 for all.
 
+    Of a method with domains each one that it learns, as `DOMAIN/SCORE`, and their means as `SCORE`.
     Our own loop rather than Lightning's: its intervals count batches since the (re)start, ours iterations.
 
     Args:
@@ -65,11 +67,14 @@ class Evaluate(Every):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out before training, not after hours of it, whether there are images enough to score."""
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        loaders = _ordered(data, cast("ToonMethod", pl_module))
-        reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
-        self.able = reason is None
-        if reason and trainer.is_global_zero:
-            log.warning("Training without validation scores and without best.ckpt: %s", reason)
+        method = cast("ToonMethod", pl_module)
+        for domain in _trained(method):
+            loaders = _ordered(data, method, *domain)
+            reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
+            self.able = self.able and reason is None
+            if reason and trainer.is_global_zero:
+                reason = ": ".join([*domain, reason])
+                log.warning("Training without validation scores and without best.ckpt: %s", reason)
 
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
         if not self.able:
@@ -82,13 +87,22 @@ class Evaluate(Every):
         method.scores, method.scored_at = trainer.strategy.broadcast(scores), method.iteration
 
     def _score(self, trainer: Trainer, method: ToonMethod) -> Mapping[str, float]:
+        by_domain = {domain: self._score_one(trainer, method, *domain) for domain in _trained(method)}
+        if () in by_domain:
+            return by_domain[()]
+        single = {f"{name}/{key}": value for (name,), row in by_domain.items() for key, value in row.items()}
+        names = next(iter(by_domain.values()))
+        return {name: fmean(row[name] for row in by_domain.values()) for name in names} | single
+
+    def _score_one(self, trainer: Trainer, method: ToonMethod, *domain: str) -> Mapping[str, float]:
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        sources, targets = _ordered(data, method)
+        sources, targets = _ordered(data, method, *domain)
         self.suite.reset()
-        with painting(trainer, method), tqdm(desc="validating", unit="batch", leave=False) as bar:
+        described = " ".join(["validating", *domain])
+        with painting(trainer, method), tqdm(desc=described, unit="batch", leave=False) as bar:
             for batch in sources:
                 source = batch[method.source].to(method.device)
-                self.suite.add_painted(method(source), source)
+                self.suite.add_painted(method(source, *domain), source)
                 bar.update()
             for batch in targets:
                 self.suite.add_targets(batch[method.target].to(method.device))
@@ -96,14 +110,21 @@ class Evaluate(Every):
         return self.suite.compute().scalars()
 
 
-def _ordered(data: EvaluationData, method: ToonMethod) -> list[DataLoader[Images]]:
+def _trained(method: ToonMethod) -> list[tuple[str, ...]]:
+    """Return what to call a painter with besides the photo, once for each style: nothing if there is one."""
+    return [(domain,) for domain in method.trained] or [()]
+
+
+def _ordered(data: EvaluationData, method: ToonMethod, *domain: str) -> list[DataLoader[Images]]:
     """Return the loaders of what the method paints, and of what the results should look like."""
-    photos, cartoons = data.val_dataloader()
+    photos, cartoons = data.val_dataloader(*domain)
     return [photos, cartoons] if method.source == "photo" else [cartoons, photos]
 
 
 class Panels(Every):
     """Paints the same validation photos again and again: photo | output | EMA output.
+
+    Of a method with domains: photo | EMA output in each of them.
 
     Args:
         photos: how many.
@@ -124,14 +145,17 @@ class Panels(Every):
             return
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
         photos = data.panel(self.photos, method.source)
+        columns: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
+            domain: (method, (domain,)) for domain in method.domains
+        } or {"output": (method.paint_raw, ()), "EMA output": (method, ())}
         with painting(trainer, method):
             # One at a time: a panel of 256-pixel photos must not need more memory than training.
-            columns = [
-                [paint(photo[None].to(method.device))[0] for photo in photos]
-                for paint in (method.paint_raw, method)
+            painted = [
+                [paint(photo[None].to(method.device), *domain)[0] for photo in photos]
+                for paint, domain in columns.values()
             ]
-        rows = [[im.to_picture(image) for image in row] for row in zip(photos, *columns, strict=True)]
-        page = im.sheet(rows, [method.source, "output", "EMA output"])
+        rows = [[im.to_picture(image) for image in row] for row in zip(photos, *painted, strict=True)]
+        page = im.sheet(rows, [method.source, *columns])
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)
         for logger in trainer.loggers:

@@ -54,6 +54,12 @@ class ToonMethod(LightningModule):
     source, target = "photo", "cartoon"
     """What the generator turns into what: views of a batch."""
 
+    domains: tuple[str, ...] = ()
+    """The styles that the generator paints, if it has to be told one."""
+
+    trained: tuple[str, ...] = ()
+    """Those of `domains` that the data shows and training changes; a batch's `domain` counts these."""
+
     def __init__(
         self,
         *,
@@ -121,16 +127,23 @@ class ToonMethod(LightningModule):
         """What a stylizer must know besides the generator; plain values, saved in every checkpoint."""
         return {}
 
+    def facts(self) -> dict[str, Any]:
+        """What `result.json` is to say besides; plain values."""
+        return {}
+
     # What it gets -----------------------------------------------------------
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """Paint `(B, 3, H, W)` in [-1, 1] with the averaged generator, clipped to [-1, 1]."""
-        cartoon: Tensor = (self.ema or self.generator)(photo)
+    def forward(self, photo: Tensor, *domain: str) -> Tensor:
+        """Paint `(B, 3, H, W)` in [-1, 1] with the averaged generator, clipped to [-1, 1].
+
+        A method with `domains` is told which one.
+        """
+        cartoon: Tensor = (self.ema or self.generator)(photo, *domain)
         return self.finish(photo, cartoon).clamp(-1, 1)
 
-    def paint_raw(self, photo: Tensor) -> Tensor:
+    def paint_raw(self, photo: Tensor, *domain: str) -> Tensor:
         """Paint with the generator as it is now, clipped to [-1, 1]."""
-        cartoon: Tensor = self.generator(photo)
+        cartoon: Tensor = self.generator(photo, *domain)
         return self.finish(photo, cartoon).clamp(-1, 1)
 
     def rng(self, purpose: str) -> torch.Generator:

@@ -61,11 +61,25 @@ class CartoonGAN(ToonMethod):
         return [self.discriminator]
 
     def render(self, batch: Images) -> Images:
-        return {"cartoon": self.generator(batch["photo"])}
+        return {"cartoon": self.paint(batch)}
+
+    def paint(self, batch: Images) -> Tensor:
+        """Return a batch's photos as cartoons."""
+        cartoon: Tensor = self.generator(batch["photo"])
+        return cartoon
+
+    def judge(self, images: Tensor, batch: Images) -> Tensor:
+        """Return the discriminator's scores of `images`, which belong to `batch`."""
+        scores: Tensor = self.discriminator(images)
+        return scores
+
+    def fakes(self, batch: Images, views: Images) -> Tensor:
+        """Return the painted images that the discriminator learns from."""
+        return views["cartoon"]
 
     def generator_terms(self, batch: Images, views: Images) -> Terms:
         return {
-            "adversarial": lambda: self.adversarial.fool(self.discriminator(views["cartoon"])),
+            "adversarial": lambda: self.adversarial.fool(self.judge(views["cartoon"], batch)),
             "content": lambda: feature_distance(
                 self.features(views["cartoon"]), self._target(batch["photo"])
             ),
@@ -78,10 +92,12 @@ class CartoonGAN(ToonMethod):
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
         return {
-            "real": lambda: self.adversarial.real(self.discriminator(batch["cartoon"]), self.rng("real")),
-            "fake": lambda: self.adversarial.fake(self.discriminator(views["cartoon"]), self.rng("fake")),
+            "real": lambda: self.adversarial.real(self.judge(batch["cartoon"], batch), self.rng("real")),
+            "fake": lambda: self.adversarial.fake(
+                self.judge(self.fakes(batch, views), batch), self.rng("fake")
+            ),
             "blurred": lambda: self.adversarial.fake(
-                self.discriminator(batch["blurred"]), self.rng("blurred")
+                self.judge(batch["blurred"], batch), self.rng("blurred")
             ),
         }
 
