@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
-from domains import Domain, Part
+from multidomain_data import Domain, Part
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import MultiStepLR
@@ -38,7 +38,9 @@ class Learner(NamedTuple):
         """
         rng = torch.Generator().manual_seed(seed)
         parameters = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.SGD(parameters, self.rate, momentum=0.9, weight_decay=self.decay, nesterov=True)
+        optimizer = torch.optim.SGD(
+            parameters, self.rate, momentum=0.9, weight_decay=self.decay, nesterov=True
+        )
         steps = [round(self.iterations * share) for share in (2 / 3, 5 / 6)]
         schedule = MultiStepLR(optimizer, steps, gamma=0.1)
         model.train(train)
@@ -115,7 +117,9 @@ class Result(NamedTuple):
     parameters: int  # the domain's own, without its head
 
 
-def pretrain(domain: Domain, width: int, learner: Learner, seed: int, prepared: bool) -> tuple[nn.Module, Result]:
+def pretrain(
+    domain: Domain, width: int, learner: Learner, seed: int, prepared: bool
+) -> tuple[nn.Module, Result]:
     """Train a trunk on one domain; `prepared` has series adapters in it from the start.
 
     Returns:
@@ -128,10 +132,14 @@ def pretrain(domain: Domain, width: int, learner: Learner, seed: int, prepared: 
     model = Model(body, [domain], 4 * width)
     learner.fit(model, {domain.name: domain}, seed)
     way = "series, prepared trunk" if prepared else "trunk's own task"
-    return body, Result(way, domain.name, seed, model.right(domain.test, domain.name).tolist(), model.own(domain.name))
+    return body, Result(
+        way, domain.name, seed, model.right(domain.test, domain.name).tolist(), model.own(domain.name)
+    )
 
 
-def learn(way: str, body: nn.Module, domain: Domain, width: int, rank: int, learner: Learner, seed: int) -> Result:
+def learn(
+    way: str, body: nn.Module, domain: Domain, width: int, rank: int, learner: Learner, seed: int
+) -> Result:
     """Learn one more domain in one of the `WAYS`, from a trained body.
 
     A prepared body is for `series, prepared trunk`; the others take a plain one.
@@ -157,7 +165,7 @@ def learn(way: str, body: nn.Module, domain: Domain, width: int, rank: int, lear
 
 
 def learn_jointly(domains: list[Domain], width: int, learner: Learner, seed: int) -> list[Result]:
-    """One trunk and parallel adapters for all domains from random weights, domains in turn (the 2017 paper)."""
+    """Learn a trunk and parallel adapters for all domains from random weights, domains in turn."""
     torch.manual_seed(seed)
     names = [domain.name for domain in domains]
     body = Adapted(trunk=trunk(width), domains=names, kind="parallel", where="all")

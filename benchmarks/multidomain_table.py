@@ -34,10 +34,8 @@ def interval(values: Sequence[np.ndarray], seed: int = 0, draws: int = 2000) -> 
     """
     rng, means = np.random.default_rng(seed), np.zeros(draws)
     for each in values:
-        runs, images = each.shape
-        for draw in range(draws):
-            rows = each[rng.integers(runs, size=runs)].mean(0)
-            means[draw] += rows[rng.integers(images, size=images)].mean() / len(values)
+        runs, images = (rng.multinomial(n, np.full(n, 1 / n), draws) / n for n in each.shape)
+        means += ((runs @ each) * images).sum(1) / len(values)
     low, high = np.percentile(means, [2.5, 97.5])
     return 100 * float(np.mean([each.mean() for each in values])), 100 * float(low), 100 * float(high)
 
@@ -66,7 +64,10 @@ def table(results: Sequence[Result]) -> str:
         share = parameters(results, way)
         cells += [f"{share:.2%}", f"{_in_all(way, share, len(others)):.2f} x"]
         lines.append(f"| {way} | {' | '.join(cells)} |")
-    kept = {way: interval([correct(results, way, first)]) for way in (TRUNK, "series, prepared trunk", "joint, parallel")}
+    kept = {
+        way: interval([correct(results, way, first)])
+        for way in (TRUNK, "series, prepared trunk", "joint, parallel")
+    }
     notes = "; ".join("{} {:.1f} ({:.1f} to {:.1f})".format(way, *kept[way]) for way in kept)
     seeds = len({r.seed for r in results})
     return "\n".join([*lines, "", f"{first}, where the trunk comes from: {notes}. {seeds} runs."])
@@ -94,7 +95,9 @@ def chart(results: Sequence[Result], path: Path) -> None:
     for axis, names in zip(axes, [others, *([name] for name in others)], strict=True):
         for row, way in enumerate(ways):
             mean, low, high = interval([correct(results, way, name) for name in names])
-            colour = {"frozen trunk": "black", "separate": "black", "parallel": "tab:red"}.get(way, "tab:blue")
+            colour = {"frozen trunk": "black", "separate": "black", "parallel": "tab:red"}.get(
+                way, "tab:blue"
+            )
             axis.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
             axis.plot(mean, row, "o", color=colour, markersize=5)
             if way in ("frozen trunk", "separate"):

@@ -1,7 +1,7 @@
 """Small classification domains out of installed packages: nothing is downloaded, nothing is stored.
 
-Every image is 3x32x32, less its mean, over its deviation. What is tested on shares no font, no picture's tile,
-and no image with what is trained on. The data are the same in every run.
+Every image is 3x32x32, less its mean, over its deviation. What is tested on shares no font, no picture's
+tile, and no image with what is trained on. The data are the same in every run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 32
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"  # EMNIST's choice: without the pairs that only size tells apart
+LETTERS = (
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"  # EMNIST's choice: without the pairs that only size tells apart
+)
 GREEK = "αβγδεζηθικλμνξοπρστυφχψω"
-FACES = [f"DejaVu{family}" for family in ("Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "Serif", "Serif-Bold")]
+FACES = [
+    f"DejaVu{family}" for family in ("Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "Serif", "Serif-Bold")
+]
 FACES += ["STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic"]
 NEW_FACES = ["DejaVuSans-BoldOblique", "DejaVuSansMono-Bold", "DejaVuSerif-Italic", "STIXGeneralBolIta"]
-PICTURES = """astronaut.png brick.png camera.png cell.png chelsea.png coffee.png coins.png grass.png gravel.png
-    hubble_deep_field.jpg ihc.png motorcycle_left.png page.png retina.jpg rocket.jpg text.png""".split()
+PICTURES = [
+    *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png"),
+    *("grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "page.png"),
+    *("retina.jpg", "rocket.jpg", "text.png"),
+]
 
 
 class Part(NamedTuple):
@@ -92,7 +99,9 @@ def digits() -> Domain:
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).float()[:, None] * (255 / 16)
     large = F.interpolate(images, size=SIDE, mode="bilinear").clamp(0, 255)[:, 0].numpy()
-    return Domain("digits", 10, part(large[:-500], bunch.target[:-500]), part(large[-500:], bunch.target[-500:]))
+    return Domain(
+        "digits", 10, part(large[:-500], bunch.target[:-500]), part(large[-500:], bunch.target[-500:])
+    )
 
 
 def mnist() -> Domain:
