@@ -55,10 +55,12 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
         discriminator = build(nodes["discriminator"])
         _load(discriminator, state, "discriminator.", path)
     _check_networks(cfg, path, about, generator, discriminator)
-    fixed = ["method.generator", "method.discriminator", "method.domains"]
+    fixed = ["method.generator", "method.domains"]
+    fixed += [] if cfg.method.fresh_discriminator else ["method.discriminator"]
     fixed += ["method.kind", "method.rank"] if isinstance(generator, Adapted) else []
     for override in overrides:
-        if override.lstrip("+~").startswith(tuple(fixed)):
+        key = override.lstrip("+~").partition("=")[0]
+        if any(key == each or key.startswith(f"{each}.") for each in fixed):
             raise UsageError(
                 f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out"
             )

@@ -21,10 +21,9 @@ def settle(cfg: DictConfig) -> None:
     if cfg.add_domain:
         _settle_new(cfg)
     for key in ("domains", "val_domains"):
-        if cfg[key] is not None:
-            cfg[key] = named(
-                OmegaConf.to_container(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key], key
-            )
+        if cfg[key] is not None or (key == "domains" and _is_multidomain(cfg)):
+            given = OmegaConf.to_container(cfg[key]) if OmegaConf.is_config(cfg[key]) else cfg[key]
+            cfg[key] = named(given, key)
 
 
 def learns_many(cfg: DictConfig) -> bool:
@@ -70,7 +69,7 @@ def _settle_new(cfg: DictConfig) -> None:
         names = list(named(OmegaConf.to_container(cfg.domains)))
         if names != [name]:
             raise UsageError(
-                f"add_domain={name} learns from its own cartoons alone, not from those of {names}"
+                f"add_domain={name} learns from its own cartoons alone, not from those of {', '.join(names)}"
             )
     elif cfg.data.get("styles"):
         if name not in cfg.data.styles:

@@ -53,9 +53,16 @@ def _runs(folder: Path) -> list[Path]:
     for run in found:
         if run not in trained:
             log.warning("%s has no checkpoint yet: left out", run)
+    for run in [run for run in trained if _is_of_several_styles(run)]:
+        trained.remove(run)
+        log.warning("%s holds several styles: left out; src/eval.py ckpt=%s compares these", run, run)
     if not trained:
         raise UsageError(f"runs={folder}: no finished run there; give a folder under outputs/, see --help")
     return trained
+
+
+def _is_of_several_styles(run: Path) -> bool:
+    return "added" in (OmegaConf.select(OmegaConf.load(run / "config.yaml"), "method") or {})
 
 
 def _scored(cfg: DictConfig, run: Path) -> Row:

@@ -92,10 +92,11 @@ def run(cfg: DictConfig) -> None:
         sys.exit(128 + (_find(trainer, Interrupt).received or 0))
     log.info(
         "Finished %d iterations. Score it, then paint with it:\n"
-        "  python src/eval.py ckpt=%s\n  python src/stylize.py ckpt=%s input=PHOTOS output=CARTOONS",
+        "  python src/eval.py ckpt=%s\n  python src/stylize.py ckpt=%s %sinput=PHOTOS output=CARTOONS",
         method.iteration,
         folder,
         folder,
+        f"style={method.trained[-1]} " if method.trained else "",
     )
 
 

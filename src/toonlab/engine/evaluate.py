@@ -67,7 +67,7 @@ class Evaluate(Every):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out before training, not after hours of it, whether there are images enough to score."""
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
-        method = cast("ToonMethod", pl_module)
+        method, self.able = cast("ToonMethod", pl_module), True
         for domain in _trained(method):
             loaders = _ordered(data, method, *domain)
             reason = self.suite.lacks(*(len(cast("Sized", loader.dataset)) for loader in loaders))
