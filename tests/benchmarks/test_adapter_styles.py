@@ -109,5 +109,5 @@ def test_the_table_holds_scores_references_and_parameters(options, calls) -> Non
 def test_a_folder_of_other_settings_is_refused(tmp_path) -> None:
     settle(tmp_path / "a", {"width": 8})
     settle(tmp_path / "a", {"width": 8})
-    with pytest.raises(SystemExit, match="other settings.*--output"):
+    with pytest.raises(SystemExit, match=r"other settings.*--output"):
         settle(tmp_path / "a", {"width": 9})

@@ -135,13 +135,11 @@ def test_the_table_says_what_each_way_costs() -> None:
     costs |= {"separate": 1000, "from scratch": 1000, "series, prepared trunk": 120, "joint, parallel": 100}
     for way, parameters in costs.items():
         for domain in ("one", "two"):
-            right = [True] * (4 if way == "frozen trunk" else 6) + [False] * 4
-            results.append(
-                Result(way, domain, 0, right[:10] if len(right) == 10 else [*right, False, False], parameters)
-            )
-    results += [
-        Result(way, "first", 0, [True] * 10, 100) for way in ("series, prepared trunk", "joint, parallel")
-    ]
+            rightly = 4 if way == "frozen trunk" else 6
+            right = [True] * rightly + [False] * (10 - rightly)
+            results.append(Result(way, domain, 0, right, parameters))
+    for way in ("series, prepared trunk", "joint, parallel"):
+        results.append(Result(way, "first", 0, [True] * 10, 100))
     rows = {line.split(" | ")[0].strip("| "): line for line in table(results).splitlines()}
     assert "| 40.0 (" in rows["frozen trunk"]
     assert rows["frozen trunk"].endswith("| 0.00% | 1.00 x |")
