@@ -20,7 +20,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,8 +76,7 @@ def single(options: argparse.Namespace, style: str) -> list[str]:
 
 def adapted(options: argparse.Namespace, kind: str) -> list[str]:
     train, val = (
-        "{" + ",".join(f"{style}:{options.data / style / part}" for style in options.styles) + "}"
-        for part in ("train", "val")
+        _listed({style: options.data / style / part for style in options.styles}) for part in ("train", "val")
     )
     return [
         "method=adapted_cartoongan", f"method.kind={kind}", "data=multidomain", f"domains={train}",
@@ -95,10 +94,7 @@ def train(model: Model, options: argparse.Namespace) -> None:
     if (model.folder / "checkpoints/last.ckpt").exists():
         call("train.py", [f"resume={model.folder}"])
         return
-    if model.folder.exists():  # interrupted before its first checkpoint
-        model.folder.rename(
-            model.folder.with_name(f"{model.folder.name}_broken_off_{len(list(options.output.iterdir()))}")
-        )
+    _put_aside(model.folder)  # interrupted before its first checkpoint
     common = [
         f"photos={options.data}/photos/train", f"val_photos={options.data}/photos/val",
         f"seed={options.seed}", f"iterations={model.iterations}",
@@ -109,18 +105,31 @@ def train(model: Model, options: argparse.Namespace) -> None:
     call("train.py", [*model.settings, *common, *options.overrides])
 
 
-def evaluate(model: Model) -> dict[str, dict[str, Any]]:
-    """Score `model`; return for each of its styles what src/eval.py reports."""
-    folder = model.folder / "eval"
-    if len(model.styles) == 1:
-        reports = {model.styles[0]: folder / "report.json"}
+def evaluate(model: Model, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Score `model` on all of the held-out folders; return what src/eval.py reports of each style."""
+    folder, val = model.folder / "scores", {style: options.data / style / "val" for style in model.styles}
+    if len(val) == 1:
+        reports = dict.fromkeys(val, folder / "report.json")
+        data = ["data=unpaired", *(f"cartoons={path}" for path in val.values())]
     else:
-        reports = {style: folder / style / "report.json" for style in model.styles}
+        reports = {style: folder / style / "report.json" for style in val}
+        data = ["data=multidomain", f"domains={_listed(val)}"]
     if not all(path.exists() for path in reports.values()):
-        if folder.exists():
-            folder.rename(folder.with_name(f"eval_broken_off_{len(list(model.folder.iterdir()))}"))
-        call("eval.py", [f"ckpt={model.folder}", f"output={folder}"])
+        _put_aside(folder)
+        photos = [f"photos={options.data}/photos/val", f"data.size={options.size}"]
+        call("eval.py", [f"ckpt={model.folder}", f"output={folder}", *data, *photos])
     return {style: json.loads(path.read_text()) for style, path in reports.items()}
+
+
+def _listed(folders: Mapping[str, Path]) -> str:
+    return "{" + ",".join(f"{name}:{folder}" for name, folder in folders.items()) + "}"
+
+
+def _put_aside(folder: Path) -> None:
+    """Rename what an interruption left behind, if there is anything."""
+    if folder.exists():
+        number = sum(1 for _ in folder.parent.glob(f"{folder.name}_broken_off_*"))
+        folder.rename(folder.with_name(f"{folder.name}_broken_off_{number}"))
 
 
 def call(script: str, arguments: Sequence[str]) -> None:
@@ -223,7 +232,7 @@ def main() -> None:
     found, scores = models(options), {}
     for model in tqdm(found, unit="network"):
         train(model, options)
-        scores[model.folder] = evaluate(model)
+        scores[model.folder] = evaluate(model, options)
     text = table(found, scores, options.styles)
     (options.output / "table.md").write_text(text + "\n")
     print(text)

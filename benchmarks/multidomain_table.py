@@ -70,7 +70,9 @@ def table(results: Sequence[Result]) -> str:
     }
     notes = "; ".join("{} {:.1f} ({:.1f} to {:.1f})".format(way, *kept[way]) for way in kept)
     seeds = len({r.seed for r in results})
-    return "\n".join([*lines, "", f"{first}, where the trunk comes from: {notes}. {seeds} run{'s' * (seeds > 1)}."])
+    return "\n".join(
+        [*lines, "", f"{first}, where the trunk comes from: {notes}. {seeds} run{'s' * (seeds > 1)}."]
+    )
 
 
 def _in_all(way: str, share: float, others: int) -> float:

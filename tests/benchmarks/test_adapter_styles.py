@@ -56,6 +56,29 @@ def test_every_command_names_settings_that_there_are(options, calls) -> None:
     assert sizes == {(8, 1, 4, 64, 2, 3)}
 
 
+def test_scores_are_of_all_that_was_held_out(options, calls) -> None:
+    register_resolvers()
+    for model in benchmark.models(options)[1:3]:
+        with pytest.raises(FileNotFoundError):  # nothing was run
+            benchmark.evaluate(model, options)
+    photos, oil = f"{options.data}/photos/val", f"{options.data}/oil/val"
+    both = {"ink": f"{options.data}/ink/val", "oil": oil}
+    for (script, arguments), key, cartoons in zip(calls, ("cartoons", "domains"), (oil, both), strict=True):
+        assert script == "eval.py"
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("eval", arguments)
+        assert (cfg.data.photos, cfg.data[key], cfg.data.size) == (photos, cartoons, 64)
+
+
+def test_scores_are_not_made_twice(options, calls) -> None:
+    model = benchmark.models(options)[2]
+    for style in model.styles:
+        (model.folder / "scores" / style).mkdir(parents=True)
+        (model.folder / "scores" / style / "report.json").write_text(f'"{style}"')
+    assert benchmark.evaluate(model, options) == {"ink": "ink", "oil": "oil"}
+    assert calls == []
+
+
 def test_a_finished_run_is_not_repeated_and_a_broken_one_goes_on(options, calls) -> None:
     model = benchmark.models(options)[0]
     (model.folder / "checkpoints").mkdir(parents=True)
