@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,13 @@ def correct(results: Sequence[Result], way: str, domain: str) -> np.ndarray:
     return np.array([r.right for r in chosen], float)
 
 
+@cache
+def _shares(n: int, draws: int, seed: tuple[int, ...]) -> np.ndarray:
+    """Return how much of each resample is each of `n` things, `(draws, n)`."""
+    drawn = np.random.default_rng(seed).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n) / n
+
+
 def interval(values: Sequence[np.ndarray], seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
     """Return the mean over domains and its 95 % interval, in per cent.
 
@@ -32,9 +40,9 @@ def interval(values: Sequence[np.ndarray], seed: int = 0, draws: int = 2000) -> 
     Args:
         values: for each domain, `(seeds, images)`.
     """
-    rng, means = np.random.default_rng(seed), np.zeros(draws)
-    for each in values:
-        runs, images = (rng.multinomial(n, np.full(n, 1 / n), draws) / n for n in each.shape)
+    means = np.zeros(draws)
+    for number, each in enumerate(values):
+        runs, images = (_shares(n, draws, (seed, number, axis)) for axis, n in enumerate(each.shape))
         means += ((runs @ each) * images).sum(1) / len(values)
     low, high = np.percentile(means, [2.5, 97.5])
     return 100 * float(np.mean([each.mean() for each in values])), 100 * float(low), 100 * float(high)
