@@ -11,7 +11,7 @@ from toonlab.engine.checkpoint import load_generator
 from toonlab.inference.stylizer import Stylizer
 
 
-def sheet(columns: Sequence[tuple[str, Path, str | None]], path: Path, side: int = 160) -> None:
+def sheet(columns: Sequence[tuple[str, Path, str | None]], path: Path, side: int = 128) -> None:
     """Write a picture with a row for each photograph.
 
     Args:
@@ -30,4 +30,4 @@ def sheet(columns: Sequence[tuple[str, Path, str | None]], path: Path, side: int
         picture = picture.resize((round(picture.width * factor), round(picture.height * factor)))
         painted = [painter.paint(im.to_tensor(picture)[None])[0] for painter in painters]
         rows.append([picture, *(im.to_picture(image) for image in painted)])
-    im.save(im.sheet(rows, ["photo", *(title for title, *_ in columns)]), path, quality=85)
+    im.save(im.sheet(rows, ["photo", *(title for title, *_ in columns)]), path, quality=75)
