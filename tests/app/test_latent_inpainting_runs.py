@@ -54,6 +54,10 @@ def test_a_run_needs_a_generator_with_a_latent(composed, tmp_path: Path) -> None
         train.run(settings(composed, f"ckpt={flat}"))
     with pytest.raises(UsageError, match="starts from nothing"):
         train.run(composed("data=synthetic", f"ckpt={flat}"))
+    with pytest.raises(UsageError, match=r"bank=.*somewhere: training looks at it with completion=search"):
+        train.run(settings(composed, f"ckpt={flat}", "bank=somewhere"))
+    with pytest.raises(UsageError, match="completion=search is a way of method=latent_inpainting"):
+        train.run(composed("data=synthetic", "completion=search"))
     assert not (tmp_path / "config.yaml").exists()
 
 

@@ -29,12 +29,16 @@ def learned(*, asleep: bool = False) -> LatentInpainting:
     return method.eval().requires_grad_(False)
 
 
-def searching(*more: str) -> LatentInpainting:
-    method = shipped("latent_inpainting", *SEARCH, *more)
+def bank_of(method: LatentInpainting) -> LatentBank:
     rng = torch.Generator().manual_seed(5)
     photos = torch.nn.functional.interpolate(torch.rand(6, 3, 8, 8, generator=rng) * 2 - 1, size=32)
     with torch.no_grad():
-        method.bank = LatentBank.of(method.painter.encode(photos))
+        return LatentBank.of(method.painter.encode(photos))
+
+
+def searching(*more: str) -> LatentInpainting:
+    method = shipped("latent_inpainting", *SEARCH, *more)
+    method.bank = bank_of(method)
     return method
 
 
@@ -181,6 +185,21 @@ def test_the_searchs_terms_by_hand() -> None:
         }
     )
     assert float(search.terms(start, latent, cartoon, torch.ones(2), None)["prior"]()) == 0
+
+
+def test_a_bank_gives_further_candidates_of_what_was_learned() -> None:
+    method, told = learned(), []
+    photos, known = damaged()
+    plain = method.complete(photos, known, candidates=2)
+    method.bank = bank_of(method)
+    found = method.complete(photos, known, candidates=4, on_step=lambda *at: told.append(at))
+    assert told[-1] == (4, 4)
+    assert torch.equal(found.candidates[:, :2], plain.candidates)
+    refined = method.completion.refine(prefill(photos, known, "auto"), known)
+    start = method.search.begin(method.painter, method.bank, refined, known, 2)[1]
+    completed = method.painter.decode(method.completion.complete(start.latent, refined, known))
+    assert torch.equal(method.guesses(photos, known, 4, None)[3].inside, completed)
+    assert not torch.equal(found.candidates[:, 2], found.candidates[:, 3])
 
 
 def test_a_search_starts_from_the_banks_nearest_and_descends() -> None:

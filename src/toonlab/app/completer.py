@@ -39,6 +39,7 @@ def completer(cfg: DictConfig, device: torch.device) -> LatentInpainting:
         method.search = LatentSearch(**{**vars(method.search), **changes})
         if cfg.bank is None:
             cfg.bank = _own_photos(path)
+    if method.searching or cfg.bank:
         method.bank = bank_for(cfg, method)
     return method
 

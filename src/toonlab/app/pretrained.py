@@ -22,9 +22,14 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
     Raises:
         UsageError: `ckpt` is missing or names a generator without a latent.
     """
-    if not cfg.method.get("needs_ckpt", False):
+    needs_ckpt, searches = cfg.method.get("needs_ckpt", False), cfg.completion == "search"
+    if searches and not needs_ckpt:
+        raise UsageError("completion=search is a way of method=latent_inpainting; leave it out")
+    if cfg.bank is not None and not searches:
+        raise UsageError(f"bank={cfg.bank}: training looks at it with completion=search alone; leave it out")
+    if not needs_ckpt:
         return None
-    if cfg.completion == "search":
+    if searches:
         _check_search(cfg)
     if cfg.resume:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -179,12 +179,31 @@ class LatentInpainting(Completing):
     def guesses(self, photos: Tensor, known: Tensor, count: int, on_step: OnStep | None) -> list[Guess]:
         if self.searching:
             return self._searched(photos, known, count, on_step)
+        ways: list[Callable[[], Guess]] = [
+            partial(self._guess, photos, known, how, mirrored) for how, mirrored in self._variants()
+        ]
+        if self.bank and count > len(self.prefills):
+            # Mirrored ones say least that is new: the bank's take their places.
+            ways[len(self.prefills) :] = self._from_bank(photos, known, count - len(self.prefills))
         found = []
-        for i, (how, mirrored) in enumerate(self._variants()[:count]):
-            found.append(self._guess(photos, known, how, mirrored))
+        for i, way in enumerate(ways[:count]):
+            found.append(way())
             if on_step:
-                on_step(i + 1, min(count, len(self._variants())))
+                on_step(i + 1, min(count, len(ways)))
         return found
+
+    @torch.no_grad()
+    def _from_bank(self, photos: Tensor, known: Tensor, count: int) -> list[Callable[[], Guess]]:
+        """Return ways to complete from the bank's nearest latents, in place of the prefilled photo's own."""
+        networks = self._learned()
+        refined = networks.refine(prefill(photos, known, self.prefills[0]), known)
+
+        @torch.no_grad()
+        def guess(start: Start) -> Guess:
+            return Guess(self.painter.decode(networks.complete(start.latent, refined, known)), start.target)
+
+        starts = self.search.begin(self.painter, self._bank(), refined, known, count)
+        return [partial(guess, start) for start in starts]
 
     def _variants(self) -> list[tuple[str, bool]]:
         """First guesses to complete from, as they are and mirrored: each gives another completion."""
