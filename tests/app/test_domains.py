@@ -150,6 +150,9 @@ def test_imported_weights_get_a_discriminator_of_their_own(trained: Run, tmp_pat
         origin={"file": "x"},
     )
     more = trained("more", "add_domain=new", f"ckpt={tmp_path / 'peer.ckpt'}")
+    assert load_generator(more, style="new").origin == {"file": "x"}
+    again = trained("again", "add_domain=newer", f"ckpt={more}")
+    assert load_generator(again, style="base").origin == {"file": "x"}  # the licence goes on
     assert torch.equal(painted(more, "base"), peer(photos()))
     config = read(more)["toonlab"]["config"]["method"]
     assert (config["fresh_discriminator"], config["discriminator"]["domains"]) == (True, ["new"])
@@ -244,7 +247,7 @@ def test_the_table_of_runs_leaves_those_of_several_styles_to_eval(
 
 
 def test_folders_of_styles_mean_their_data_set() -> None:
-    assert with_implied_data(["x", "domains={a: b}"]) == ["x", "domains={a: b}", "data=multidomain"]
-    assert with_implied_data(["x", "add_domain=a", "cartoons=b"])[-1] == "data=multidomain"
+    assert with_implied_data(["x", "domains={a: b}"]) == ["x", "data=multidomain", "domains={a: b}"]
+    assert with_implied_data(["x", "add_domain=a", "cartoons=b"])[1] == "data=multidomain"
     for told in (["x", "domains={a: b}", "data=demo"], ["x", "add_domain=a"], ["x", "cartoons=b"], ["x"]):
         assert with_implied_data(told) == told

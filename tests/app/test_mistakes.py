@@ -28,7 +28,11 @@ def test_help_lists_everything_without_torch(cli: Cli, no_torch, script: str) ->
     result = cli(script, "--help", **no_torch)
     assert result.returncode == 0, result.stderr
     if script == "train":
-        for words in ("method: anime_scene, animegan_v1, ", "trainer: cpu, ddp, gpu", "iterations: 2000"):
+        for words in (
+            "method: adapted_cartoongan, anime_scene, ",
+            "trainer: cpu, ddp, gpu",
+            "iterations: 2000",
+        ):
             assert words in result.stdout
     assert f"python src/{script}.py" in result.stdout
 

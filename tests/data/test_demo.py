@@ -185,3 +185,18 @@ def test_the_data_module_serves_it(cache: Path) -> None:
     assert batch["photo"].shape == batch["cartoon"].shape == (2, 3, 32, 32)
     assert sum(len(b["photo"]) for b in data.test_dataloader()[0]) == 64
     assert data.panel(4).shape == (4, 3, 32, 32)
+
+
+def test_styles_of_the_demo_are_drawn_once_each_and_only_when_asked_for(tmp_path: Path) -> None:
+    common = {"size": 32, "batch_size": 2, "eval_batch_size": 16, "workers": 0, "seed": 0}
+    common |= {"zoom": (1.0, 1.0), "flip": 0.0, "cache_dir": tmp_path, "draw": DRAW}
+    plain = DemoData(**common, styles={"same": DRAW, "dark": Darken()})
+    plain.setup()
+    assert plain.domains == ()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo"]
+    data = DemoData(**common, styles={"same": DRAW, "dark": Darken()}, extras=["domain"])
+    same, dark = (torch.cat([b["cartoon"] for b in data.val_dataloader(name)[1]]) for name in data.domains)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "demo_dark"]
+    assert torch.equal(same, torch.cat([b["cartoon"] for b in plain.val_dataloader()[1]]))
+    assert len(same) == len(dark) == 48
+    assert dark.mean() < same.mean()

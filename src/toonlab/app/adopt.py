@@ -22,11 +22,12 @@ SHOWN = 16  # cartoons that tell what a domain looks like
 
 
 class Trained(NamedTuple):
-    """A checkpoint's networks, and what its domains look like."""
+    """A checkpoint's networks, what its domains look like, and whose weights it began with."""
 
     generator: Adapted
     discriminator: Adapted | None
     likeness: dict[str, Tensor]
+    origin: dict[str, str] | None
 
 
 def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
@@ -69,6 +70,7 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
         _adapted(generator, cfg, "generator"),
         _adapted(discriminator, cfg, "discriminator"),
         about.get("likeness", {}),
+        about.get("origin"),
     )
     if name in trained.generator.domains:
         raise UsageError(
@@ -105,7 +107,7 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Any, like: str | Non
     chosen = like or nearest(looks, trained.likeness) or held[0]
     compared = not like and len(trained.likeness) > 1
     log.info("%s begins as %s%s", name, chosen, ", whose cartoons are most like its own" if compared else "")
-    method.likeness = trained.likeness | method.likeness
+    method.likeness, method.origin = trained.likeness | method.likeness, trained.origin
     trained.generator.add(name, like=chosen)
     weights = trained.generator.state_dict()
     method.generator.load_state_dict(weights)

@@ -98,7 +98,11 @@ def with_implied_data(argv: list[str]) -> list[str]:
     """Let folders of several styles, or of one to add, mean data=multidomain where no data set is named."""
     keys = {argument.partition("=")[0] for argument in argv[1:]}
     names_folders = "domains" in keys or {"add_domain", "cartoons"} <= keys
-    return [*argv, "data=multidomain"] if names_folders and not keys & {"data", "experiment"} else argv
+    return (
+        [argv[0], "data=multidomain", *argv[1:]]
+        if names_folders and not keys & {"data", "experiment"}
+        else argv
+    )
 
 
 def _is_sweep(value: str) -> bool:

@@ -131,7 +131,7 @@ def _check(cfg: DictConfig) -> None:
             raise UsageError(f"{key}=… is not used by this data set; add {fits}")
     if cfg.layout != "folders" and "layout" not in cfg.data:
         raise UsageError(f"layout={cfg.layout} is not used by this data set; add data=paired source=DIR")
-    if cfg.get("ckpt") and not (cfg.add_domain or "ckpt" in cfg.method):
+    if cfg.get("ckpt") and not (cfg.add_domain or "needs_ckpt" in cfg.method):
         raise UsageError(
             f"ckpt={cfg.ckpt}: this method starts from nothing; go on with resume=RUN_DIR, or learn one more "
             "style with method=adapted_cartoongan add_domain=NAME"

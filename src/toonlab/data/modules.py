@@ -157,9 +157,15 @@ class DemoData(StreamedData):
         super().__init__(domains=list(styles or {}), **common)
         self.root = Path(cache_dir) / "demo"
         self.drawn = {"cartoon": (self.root, draw)}
-        if self.domains:
-            places = {name: self.root.with_name(f"demo_{name}") for name in self.domains}
-            self.drawn = {f"cartoon/{name}": (places[name], (styles or {})[name]) for name in self.domains}
+        if styles and self.domains:
+            self.drawn = {
+                # What the plain demo shows is not drawn twice.
+                f"cartoon/{name}": (
+                    self.root if repr(style) == repr(draw) else self.root.with_name(f"demo_{name}"),
+                    style,
+                )
+                for name, style in styles.items()
+            }
 
     def open(self) -> dict[str, Parts]:
         for root, draw in self.drawn.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -122,9 +122,7 @@ def _ordered(data: EvaluationData, method: ToonMethod, *domain: str) -> list[Dat
 
 
 class Panels(Every):
-    """Paints the same validation photos again and again: photo | output | EMA output.
-
-    Of a method with domains: photo | EMA output in each of them.
+    """Paints the same validation photos again and again, in the columns that the method names.
 
     Args:
         photos: how many.
@@ -145,17 +143,11 @@ class Panels(Every):
             return
         data = cast("EvaluationData", trainer.datamodule)  # type: ignore[attr-defined]
         photos = data.panel(self.photos, method.source)
-        columns: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
-            domain: (method, (domain,)) for domain in method.domains
-        } or {"output": (method.paint_raw, ()), "EMA output": (method, ())}
         with painting(trainer, method):
             # One at a time: a panel of 256-pixel photos must not need more memory than training.
-            painted = [
-                [paint(photo[None].to(method.device), *domain)[0] for photo in photos]
-                for paint, domain in columns.values()
-            ]
-        rows = [[im.to_picture(image) for image in row] for row in zip(photos, *painted, strict=True)]
-        page = im.sheet(rows, [method.source, *columns])
+            panels = [method.panel(photo[None].to(method.device), i) for i, photo in enumerate(photos)]
+        rows = [[im.to_picture(image[0]) for image in panel.values()] for panel in panels]
+        page = im.sheet(rows, list(panels[0]))
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)
         for logger in trainer.loggers:

@@ -127,6 +127,10 @@ class ToonMethod(LightningModule):
         """What a stylizer must know besides the generator; plain values, saved in every checkpoint."""
         return {}
 
+    def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
+        """Return a sample picture's columns by title, `(B, 3, H, W)`; `first` is the first photo's number."""
+        return {self.source: photos, "output": self.paint_raw(photos), "EMA output": self(photos)}
+
     def facts(self) -> dict[str, Any]:
         """What `result.json` is to say besides; plain values."""
         return {}

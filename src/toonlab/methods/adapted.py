@@ -62,6 +62,7 @@ class AdaptedCartoonGAN(CartoonGAN):
         # "@": a ModuleDict has methods whose names are fine names for a domain.
         self.pools = nn.ModuleDict({f"@{domain}": ImagePool(pool_size) for domain in self.trained})
         self.likeness: dict[str, Tensor] = {}
+        self.origin: dict[str, str] | None = None  # of a trunk that others trained: its licence goes on
 
     def domain_of(self, batch: Images) -> str:
         """Return the domain of a batch."""
@@ -96,6 +97,9 @@ class AdaptedCartoonGAN(CartoonGAN):
         self.likeness[domain] = torch.cat(parts)
         return self.likeness[domain]
 
+    def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
+        return {self.source: photos} | {domain: self(photos, domain) for domain in self.domains}
+
     def facts(self) -> dict[str, Any]:
         generator = cast("Adapted", self.generator)
         return {
@@ -114,10 +118,13 @@ class AdaptedCartoonGAN(CartoonGAN):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["toonlab"]["likeness"] = self.likeness
+        if self.origin:
+            checkpoint["toonlab"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.likeness = checkpoint["toonlab"]["likeness"]
+        self.origin = checkpoint["toonlab"].get("origin")
 
 
 def nearest(cartoons: Tensor, known: dict[str, Tensor]) -> str | None:
