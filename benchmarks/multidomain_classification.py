@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> str:
     parser.add_argument("--seeds", type=int, default=3, help="repetitions")
     parser.add_argument("--width", type=int, default=16, help="channels of the trunk's first stage, of three")
     parser.add_argument("--rank", type=int, default=4, help="of the low-rank adapters")
-    parser.add_argument("--trunk-iterations", type=int, default=800, help="batches of 32 for the trunk")
+    parser.add_argument("--trunk-iterations", type=int, default=1200, help="batches of 32 for the trunk")
     parser.add_argument("--iterations", type=int, default=200, help="batches of 32 for each further domain")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0 is this one")
     parser.add_argument("--quick", action="store_true", help="two domains, narrow and short: does it run?")
