@@ -70,7 +70,7 @@ def test_a_run_says_which_styles_it_holds_and_scores_each(composed, trained: Run
         assert scores[f"val/{name}"] == pytest.approx(sum(each) / 2)
         assert each[0] != each[1]
 
-    with pytest.raises(UsageError, match=r"holds two, three: add style=NAME"):
+    with pytest.raises(UsageError, match=r"holds 2 styles, two, three: choose one with style=two"):
         load_generator(run)
 
     evaluate.run(composed(f"ckpt={run}", f"output={tmp_path / 'scores'}", "split=val", config="eval"))

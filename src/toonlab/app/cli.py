@@ -98,11 +98,11 @@ def with_implied_data(argv: list[str]) -> list[str]:
     """Let folders of several styles, or of one to add, mean data=multidomain where no data set is named."""
     keys = {argument.partition("=")[0] for argument in argv[1:]}
     names_folders = "domains" in keys or {"add_domain", "cartoons"} <= keys
-    return (
-        [argv[0], "data=multidomain", *argv[1:]]
-        if names_folders and not keys & {"data", "experiment"}
-        else argv
-    )
+    if not names_folders or keys & {"data", "experiment"}:
+        return argv
+    # Beside an override: overrides on both sides of -m, or behind the word of --cfg, are not understood.
+    place = next(i for i, argument in enumerate(argv) if argument.startswith(("domains=", "add_domain=")))
+    return [*argv[:place], "data=multidomain", *argv[place:]]
 
 
 def _is_sweep(value: str) -> bool:

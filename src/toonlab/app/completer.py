@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.bank import bank_for
 from toonlab.app.cli import CONF
+from toonlab.app.styles import chosen_style
 from toonlab.engine.checkpoint import read
 from toonlab.errors import UsageError, check_choice
 from toonlab.methods.latent_inpainting import LatentInpainting
@@ -29,7 +30,9 @@ def completer(cfg: DictConfig, device: torch.device) -> LatentInpainting:
     path = Path(cfg.ckpt).expanduser()
     if cfg.completion is not None:
         check_choice("completion", cfg.completion, ["learned", "search"])
-    method = load_inpainting(path, settings=_settings(cfg), completion=cfg.completion).to(device)
+    method = load_inpainting(
+        path, settings=_settings(cfg), completion=cfg.completion, style=chosen_style(cfg.style)
+    ).to(device)
     changes = {key: value for key, value in cfg.search.items() if value is not None}
     if changes and not method.searching:
         raise UsageError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from toonlab.app.bank import bank_for, bank_photos
+from toonlab.app.styles import chosen_style
 from toonlab.engine.checkpoint import Loaded, load_generator, read
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
@@ -27,6 +28,10 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
         raise UsageError("completion=search is a way of method=latent_inpainting; leave it out")
     if cfg.bank is not None and not searches:
         raise UsageError(f"bank={cfg.bank}: training looks at it with completion=search alone; leave it out")
+    if cfg.style is not None and not needs_ckpt:
+        raise UsageError(
+            f"style={cfg.style}: of the checkpoint that latent_inpainting completes; leave it out"
+        )
     if not needs_ckpt:
         return None
     if searches:
@@ -37,14 +42,23 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
         raise UsageError(
             "method=latent_inpainting completes the latent of a trained generator: name its run, ckpt=RUN"
         )
-    loaded = load_generator(Path(str(cfg.ckpt)).expanduser())
+    loaded = load_generator(Path(str(cfg.ckpt)).expanduser(), style=chosen_style(cfg.style))
     if not hasattr(loaded.generator, "encode"):
         raise UsageError(
             f"ckpt={cfg.ckpt}: its generator, {type(loaded.generator).__name__}, has no latent to complete; "
             "CartoonGAN's, CycleGAN's and AnimeGAN's have one"
         )
+    node = loaded.config["method"]["generator"]
+    if loaded.style is not None:  # folded into its trunk
+        if node["kind"] == "series":
+            raise UsageError(
+                f"ckpt={cfg.ckpt}: series adapters cannot be folded into a plain generator, which is what "
+                "latent_inpainting builds on; use a run of another method.kind, or completion=search in "
+                "src/inpaint.py"
+            )
+        node = node["trunk"]
     with open_dict(cfg):
-        cfg.method.generator = OmegaConf.create(copy.deepcopy(loaded.config["method"]["generator"]))
+        cfg.method.generator = OmegaConf.create(copy.deepcopy(node))
     return loaded
 
 

@@ -95,6 +95,16 @@ def run(cfg: DictConfig) -> None:
             "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
         )
         sys.exit(128 + (_find(trainer, Interrupt).received or 0))
+    if method.completes:
+        log.info(
+            "Finished %d iterations. Score it, then complete damaged photos with it:\n"
+            "  python src/eval.py ckpt=%s\n"
+            "  python src/inpaint.py ckpt=%s input=PHOTOS mask=MASKS output=COMPLETED",
+            method.iteration,
+            folder,
+            folder,
+        )
+        return
     log.info(
         "Finished %d iterations. Score it, then paint with it:\n"
         "  python src/eval.py ckpt=%s\n  python src/stylize.py ckpt=%s %sinput=PHOTOS output=CARTOONS",

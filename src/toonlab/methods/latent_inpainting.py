@@ -14,6 +14,7 @@ from toonlab import keyed
 from toonlab.engine.method import Images
 from toonlab.engine.terms import Terms, weighted_sum
 from toonlab.errors import UsageError, check_choice
+from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.hole import hole_feature_distance, hole_l1
 from toonlab.methods.completing import Completing, Guess, OnStep
 from toonlab.methods.latent_search import LatentSearch, Offsets, Start
@@ -45,6 +46,8 @@ class LatentInpainting(Completing):
         masks: draws the holes to train on.
         prefills: first guesses, one drawn for each training batch; at use the first.
         search_weights: in place of `weights` for `search`.
+        adversarial: of the discriminator, with `learned`.
+        search_adversarial: likewise with `search`, whose prior is -log D: cross entropy.
         needs_ckpt: tells the command that the generator's weights come from `ckpt`.
     """
 
@@ -60,6 +63,8 @@ class LatentInpainting(Completing):
         prefills: Sequence[str],
         weights: Mapping[str, float | Schedule],
         search_weights: Mapping[str, float | Schedule],
+        adversarial: Adversarial,
+        search_adversarial: Adversarial,
         needs_ckpt: bool = True,
         **common: Any,
     ) -> None:
@@ -67,7 +72,11 @@ class LatentInpainting(Completing):
         self.searching = completion == "search"
         if self.searching:
             common |= {"warmup_iterations": 0, "warmup_weights": {}}
-        super().__init__(weights=search_weights if self.searching else weights, **common)
+        super().__init__(
+            weights=search_weights if self.searching else weights,
+            adversarial=search_adversarial if self.searching else adversarial,
+            **common,
+        )
         self.features, self.masks, self.prefills, self.search = features, masks, list(prefills), search
         self.bank: LatentBank | None = None
         self.completion: nn.Module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,14 +44,27 @@ class LatentSearch:
         window: pixels around a known one whose missing share is its weight; odd.
         steps: of refinement, at use; in training the run's iterations.
         lr: of Adam, in the latent's own unit.
+        temperature: T of the last start, the nearest latents mixed by softmax(-d / T), in units of the
+            nearest's distance d; None starts from another single one instead.
         mask_aware: let the encoder's norms take statistics over known places alone.
     """
 
     def __init__(
-        self, *, starts: int, erode: int, window: int, steps: int, lr: float, mask_aware: bool
+        self,
+        *,
+        starts: int,
+        erode: int,
+        window: int,
+        steps: int,
+        lr: float,
+        mask_aware: bool,
+        temperature: float | None = None,
     ) -> None:
         if starts < 1 or steps < 0:
             raise UsageError(f"method.search: starts={starts}, steps={steps}: 1 or more, and 0 or more")
+        if temperature is not None and temperature <= 0:
+            raise UsageError(f"method.search.temperature={temperature}: above 0, or null for no mixture")
+        self.temperature = temperature
         self.starts, self.erode, self.window = starts, erode, window
         self.steps, self.lr, self.mask_aware = steps, lr, mask_aware
 
@@ -67,11 +80,13 @@ class LatentSearch:
             latent = painter.encode(prefilled)
         cells = known_cells(known, painter.multiple, self.erode)
         target, weights = painter.decode(latent), context_weights(known, self.window)
-        _, nearest = bank.nearest(latent, cells, min(count, len(bank)))
+        distances, nearest = bank.nearest(latent, cells, min(count, len(bank)))
         size = (int(latent.shape[2]), int(latent.shape[3]))
+        maps = [bank.maps(rank, size) for rank in nearest.T]
+        if self.temperature is not None and len(maps) > 1:
+            maps[-1] = mixture(maps, distances, self.temperature)
         return [
-            Start(cells * latent + (1 - cells) * bank.maps(rank, size), target, weights, cells, 1 - known)
-            for rank in nearest.T
+            Start(cells * latent + (1 - cells) * each, target, weights, cells, 1 - known) for each in maps
         ]
 
     def terms(
@@ -94,6 +109,22 @@ class LatentSearch:
             "bank": lambda: hole_mean(((latent - start.latent) / unit).square(), 1 - start.cells),
             "tv": lambda: hole_variation(cartoon, start.missing),
         }
+
+
+def mixture(maps: Sequence[Tensor], distances: Tensor, temperature: float) -> Tensor:
+    """Mix latents `(B, C, h, w)` by softmax(-d / T), the nearest most.
+
+    Args:
+        maps: K of them, from the nearest on.
+        distances: `(B, K)`.
+        temperature: T in units of each picture's smallest distance.
+    """
+    unit = temperature * distances[:, :1].clamp(min=1e-12)
+    shares = torch.softmax(-distances / unit, dim=1).to(maps[0])
+    total: Tensor = torch.stack(
+        [s[:, None, None, None] * m for s, m in zip(shares.T, maps, strict=True)]
+    ).sum(0)
+    return total
 
 
 class Offsets(nn.Module):

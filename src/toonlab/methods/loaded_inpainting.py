@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from toonlab.engine.checkpoint import build, load_generator, read
+from toonlab.engine.checkpoint import Styled, build, load_generator, read, shown
 from toonlab.errors import UsageError
 from toonlab.losses import adversarial
 from toonlab.methods.latent_inpainting import LatentInpainting
@@ -25,7 +25,11 @@ _OURS = f"{LatentInpainting.__module__}.{LatentInpainting.__name__}"
 
 
 def load_inpainting(
-    path: Path, *, settings: Node | None = None, completion: str | None = None
+    path: Path,
+    *,
+    settings: Node | None = None,
+    completion: str | None = None,
+    style: str | Mapping[str, float] | None = None,
 ) -> LatentInpainting:
     """Rebuild what completes, in evaluation mode; its bank, if it searches, is the caller's to set.
 
@@ -33,6 +37,7 @@ def load_inpainting(
         path: a run of `latent_inpainting`, or any checkpoint whose generator has a latent.
         settings: the method's config, for checkpoints of other methods: they know only to search.
         completion: `learned` or `search`; None takes the run's own, and `search` with other methods.
+        style: of a checkpoint with several, see `engine.checkpoint.in_style`.
 
     Raises:
         UsageError: as `engine.checkpoint.read`; or the checkpoint cannot complete, or not in that way.
@@ -41,11 +46,17 @@ def load_inpainting(
     node: Node = checkpoint["toonlab"]["config"]["method"]
     state: Mapping[str, Tensor] = checkpoint["state_dict"]
     if node.get("_target_") != _OURS:
-        return _around(path, node, state, settings, completion or "search")
+        return _around(path, node, state, settings, completion or "search", style)
+    if style is not None:
+        raise UsageError(
+            f"style={shown(style)}: ckpt={path} completes one style, without a name; leave it out"
+        )
     way = completion or node["completion"]
     if way == "learned" != node["completion"]:
         raise UsageError(f"ckpt={path}: searches, and has no network that completes; use completion=search")
-    method = _build(node, build(node["generator"]), build(node["discriminator"]), way)
+    searched = node["completion"] == "search" and "search_adversarial" in node
+    loss = node["search_adversarial" if searched else "adversarial"]  # as its discriminator was trained
+    method = _build(node, build(node["generator"]), build(node["discriminator"]), way, loss)
     left_out = "completion." if way == "search" else "\0"
     kept = {name: value for name, value in state.items() if not name.startswith(left_out)}
     _fill(method, kept, path)
@@ -55,30 +66,60 @@ def load_inpainting(
 
 
 def _around(
-    path: Path, node: Node, state: Mapping[str, Tensor], settings: Node | None, way: str
+    path: Path,
+    node: Node,
+    state: Mapping[str, Tensor],
+    settings: Node | None,
+    way: str,
+    style: str | Mapping[str, float] | None,
 ) -> LatentInpainting:
     if way != "search" or settings is None:
         raise UsageError(
             f"ckpt={path}: has no network that completes; use completion=search bank=DIR, or train one "
             f"with src/train.py method=latent_inpainting ckpt={path}"
         )
-    generator = load_generator(path).generator
-    has_judge = "discriminator" in node and any(name.startswith("discriminator.") for name in state)
-    judge = build((node if has_judge else settings)["discriminator"])
-    method = _build(settings, generator, judge, way)
-    if has_judge:
-        _fill(method, {k: v for k, v in state.items() if k.startswith("discriminator.")}, path)
-    method.judged = has_judge
+    loaded = load_generator(path, style=style)
+    judge = _judge(path, node, state, loaded.style)
+    method = _build(
+        settings,
+        loaded.generator,
+        judge or build(settings["discriminator"]),
+        way,
+        # A score means what the loss made of it that its discriminator was trained with.
+        node["adversarial"] if judge else settings["search_adversarial"],
+    )
+    method.judged = judge is not None
     return method
 
 
-def _build(node: Node, generator: nn.Module, discriminator: nn.Module, way: str) -> LatentInpainting:
+def _judge(
+    path: Path, node: Node, state: Mapping[str, Tensor], style: Mapping[str, float] | None
+) -> nn.Module | None:
+    """Return a checkpoint's own discriminator, of the style that is painted; None if it has none for that."""
+    prefix = "discriminator."
+    weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    if not weights or "discriminator" not in node or "adversarial" not in node:
+        return None
+    judge = build(node["discriminator"])
+    try:
+        judge.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UsageError(f"ckpt={path}: its weights do not fit the discriminator it describes") from error
+    if not isinstance(judge, Styled):
+        return judge
+    name, *others = style or [""]
+    return None if others or name not in judge.domains else judge.fold(name)
+
+
+def _build(
+    node: Node, generator: nn.Module, discriminator: nn.Module, way: str, adversarial_node: Node
+) -> LatentInpainting:
     """Make the method from plain values: a checkpoint names no classes to call but networks."""
-    loss = getattr(adversarial, str(node["adversarial"]["_target_"]).rpartition(".")[2], None)
+    target = str(adversarial_node["_target_"])
+    loss = getattr(adversarial, target.rpartition(".")[2], None)
     if not (isinstance(loss, type) and issubclass(loss, adversarial.Adversarial)):
-        raise UsageError(
-            f"the checkpoint asks for {node['adversarial']['_target_']}, which is no adversarial loss"
-        )
+        raise UsageError(f"the checkpoint asks for {target}, which is no adversarial loss")
+    compare = loss(**_plain(adversarial_node))
     method = LatentInpainting(
         generator=generator,
         completion=way,
@@ -86,7 +127,8 @@ def _build(node: Node, generator: nn.Module, discriminator: nn.Module, way: str)
         search=LatentSearch(**_plain(node["search"])),
         batch=(1, 8, 8),
         discriminator=discriminator,
-        adversarial=loss(**_plain(node["adversarial"])),
+        adversarial=compare,
+        search_adversarial=compare,
         features=cast("Features", nn.Identity()),
         masks=HoleDraws(**_plain(node["masks"])),
         optimizer=torch.optim.Adam,
