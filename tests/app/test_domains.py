@@ -249,5 +249,9 @@ def test_the_table_of_runs_leaves_those_of_several_styles_to_eval(
 def test_folders_of_styles_mean_their_data_set() -> None:
     assert with_implied_data(["x", "domains={a: b}"]) == ["x", "data=multidomain", "domains={a: b}"]
     assert with_implied_data(["x", "add_domain=a", "cartoons=b"])[1] == "data=multidomain"
+    sweep = with_implied_data(["x", "-m", "method.kind=a,b", "domains={a: b}"])
+    assert sweep == ["x", "-m", "method.kind=a,b", "data=multidomain", "domains={a: b}"]
+    told_last = with_implied_data(["x", "domains={a: b}", "--cfg", "job"])
+    assert told_last == ["x", "data=multidomain", "domains={a: b}", "--cfg", "job"]
     for told in (["x", "domains={a: b}", "data=demo"], ["x", "add_domain=a"], ["x", "cartoons=b"], ["x"]):
         assert with_implied_data(told) == told

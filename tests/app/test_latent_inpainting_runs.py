@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from shipped import SMALL, shrink, trained_generator
 from toonlab import images as im
-from toonlab.app import evaluate, train
-from toonlab.engine.checkpoint import load_generator, write_imported
+from toonlab.app import evaluate, pretrained, train
+from toonlab.app.setup import make
+from toonlab.engine.checkpoint import build, load_generator, write_imported
 from toonlab.errors import UsageError
 from toonlab.methods.loaded_inpainting import load_inpainting
 from toonlab.networks.unet import UNet
@@ -115,10 +117,53 @@ def test_a_search_trains_on_one_batch_with_a_bank(
 
 
 def test_any_generator_with_a_latent_can_be_searched_and_only_that(composed, trained: Path) -> None:
-    from omegaconf import OmegaConf
-
     node = OmegaConf.to_container(settings(composed).method, resolve=True)
     assert load_inpainting(trained, settings=node).searching
     assert not load_inpainting(trained, settings=node).judged  # nobody trained its discriminator
     with pytest.raises(UsageError, match=r"completion=search bank=DIR, or train one"):
         load_inpainting(trained, settings=node, completion="learned")
+
+
+def several_styles(path: Path) -> Path:
+    """Write a checkpoint of two styles whose discriminator learned by cross entropy."""
+    trunk = {"_target_": "toonlab.networks.resnet.ResnetGenerator", "width": 4, "blocks": 1}
+    judge = {"_target_": "toonlab.networks.discriminators.EdgeDiscriminator", "width": 4}
+    adapted = {"_target_": "toonlab.networks.adapters.Adapted", "domains": ["a", "b"]}
+    nodes = {
+        "generator": {**adapted, "trunk": trunk},
+        "discriminator": {**adapted, "trunk": judge, "where": "inner", "own": ["last"]},
+        "adversarial": {"_target_": "toonlab.losses.adversarial.CrossEntropy", "soft": 0.0},
+    }
+    networks = {name: build(nodes[name]) for name in ("generator", "discriminator")}
+    for value in networks["generator"].style("b").parameters():
+        value.data.add_(0.1)
+    state = networks["generator"].state_dict()
+    write_imported(path, state, painting={}, config={"method": nodes}, origin={})
+    checkpoint = torch.load(path, weights_only=True)
+    judged = networks["discriminator"].state_dict()
+    checkpoint["state_dict"] |= {f"discriminator.{name}": value for name, value in judged.items()}
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_one_of_several_styles_is_completed(composed, tmp_path: Path) -> None:
+    path = several_styles(tmp_path / "styles.ckpt")
+    node = OmegaConf.to_container(settings(composed).method, resolve=True)
+    with pytest.raises(UsageError, match="choose one with style=a"):
+        load_inpainting(path, settings=node)
+    one = load_inpainting(path, settings=node, style="b")
+    photos = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(one.painter(photos), load_generator(path, style="b").generator(photos))
+        assert not torch.equal(one.painter(photos), load_generator(path, style="a").generator(photos))
+        scores = one.discriminator(photos)
+    # Cross entropy is what its discriminator learned by: -log D.
+    assert one.judged
+    assert torch.allclose(one.adversarial.fool(scores), torch.nn.functional.softplus(-scores).mean())
+    assert not load_inpainting(path, settings=node, style={"a": 0.5, "b": 0.5}).judged
+    cfg = settings(composed, f"ckpt={path}", "style=b")
+    loaded = pretrained.frozen_generator(cfg)
+    assert cfg.method.generator._target_.endswith("ResnetGenerator")
+    make(cfg, "method").generator.load_state_dict(loaded.generator.state_dict())
+    with pytest.raises(UsageError, match="style=b: of the checkpoint"):
+        train.run(composed("data=synthetic", "style=b"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -12,8 +14,9 @@ from shipped import batch_for, shipped
 from tiny import quiet_trainer, same
 from toonlab.errors import UsageError
 from toonlab.methods.latent_inpainting import LatentInpainting
-from toonlab.methods.latent_search import LatentSearch, Offsets, Start
+from toonlab.methods.latent_search import LatentSearch, Offsets, Start, mixture
 from toonlab.representations.inpainting.bank import LatentBank
+from toonlab.representations.inpainting.biharmonic import depth
 from toonlab.representations.inpainting.draws import solid
 from toonlab.representations.inpainting.holes import hole
 from toonlab.representations.inpainting.prefill import prefill
@@ -220,6 +223,41 @@ def test_a_search_starts_from_the_banks_nearest_and_descends() -> None:
     assert torch.equal(start.latent[there], latent[there])
     _, nearest = method.bank.nearest(latent, start.cells, 1)
     assert torch.equal(start.latent[~there], method.bank.maps(nearest[:, 0])[~there])
+
+
+def test_the_last_start_mixes_the_nearest_ones_the_nearest_most() -> None:
+    maps = [torch.full((2, 1, 1, 1), value) for value in (0.0, 1.0, 5.0)]
+    distances = torch.tensor([[1.0, 1.0, 3.0], [0.5, 0.7, 50.0]])
+    mixed = mixture(maps, distances, 1.0).flatten()
+    e = math.e
+    assert mixed[0] == pytest.approx((1 / e + 5 / e**3) / (2 / e + 1 / e**3), rel=1e-5)
+    assert mixed[1] == pytest.approx(e**-1.4 / (e**-1 + e**-1.4), rel=1e-5)
+    method = searching().eval()
+    photos, known = damaged()
+    starts = method.search.begin(method.painter, method.bank, photos, known, 4)
+    away = (starts[0].cells == 0).expand_as(starts[0].latent)
+    with torch.no_grad():
+        latent = method.painter.encode(photos)
+    nearest = method.bank.nearest(latent, starts[0].cells, 4)[1]
+    single = [method.bank.maps(rank) for rank in nearest.T]
+    for start, alone in zip(starts[:3], single[:3], strict=True):
+        assert torch.equal(start.latent[away], alone[away])
+    assert not torch.equal(starts[3].latent[away], single[3][away])
+
+
+@pytest.mark.parametrize("wrong", ["erode=-1", "window=28", "starts=0", "temperature=0"])
+def test_numbers_of_a_search_that_make_no_sense_are_refused(wrong: str) -> None:
+    with pytest.raises(UsageError, match=wrong.partition("=")[0]):
+        searching(f"method.search.{wrong}")
+
+
+@pytest.mark.parametrize("side", [31, 64])
+def test_depth_is_the_distance_to_the_nearest_known_pixel(side: int) -> None:
+    known = hole("blocks", side, side, torch.Generator().manual_seed(3))[0].numpy() > 0.5
+    places = np.argwhere(known)
+    brute = [[np.sqrt(((places - (y, x)) ** 2).sum(1).min()) for x in range(side)] for y in range(side)]
+    assert np.allclose(depth(known), brute, atol=1e-6)
+    assert len({depth(known).tobytes() for _ in range(50)}) == 1  # a run repeats itself to the bit
 
 
 def test_offsets_move_unknown_cells_alone() -> None:

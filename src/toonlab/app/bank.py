@@ -37,7 +37,7 @@ def bank_photos(cfg: DictConfig) -> list[Path]:
     """List the photos in `cfg.bank`.
 
     Raises:
-        UsageError: no folder is named, or it holds no image.
+        UsageError: no folder is named, it holds no image, or `bank_size` is none.
     """
     if not cfg.bank:
         raise UsageError(
@@ -45,8 +45,10 @@ def bank_photos(cfg: DictConfig) -> list[Path]:
             "the photos that are to be completed)"
         )
     folder = Path(str(cfg.bank)).expanduser()
+    if not isinstance(cfg.bank_size, int) or cfg.bank_size < 32:
+        raise UsageError(f"bank_size={cfg.bank_size}: pixels of each photo's side, 32 or more")
     photos = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS)
+        sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS and not p.is_dir())
         if folder.is_dir()
         else []
     )

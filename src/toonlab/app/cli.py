@@ -110,14 +110,18 @@ def _is_sweep(value: str) -> bool:
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part}`, a rounded product.
+    """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part,least}`, a rounded product.
 
     And `${domain_names:}`, the names of the styles that the data has.
     """
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("domain_names", _domain_names, replace=True)
-    OmegaConf.register_new_resolver("share", lambda whole, part: round(whole * part), replace=True)
+    OmegaConf.register_new_resolver("share", _share, replace=True)
+
+
+def _share(whole: int, part: float, least: int = 0) -> int:
+    return max(round(whole * part), least)
 
 
 def _domain_names(*, _root_: DictConfig) -> list[str]:

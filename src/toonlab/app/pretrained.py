@@ -50,7 +50,7 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
         )
     node = loaded.config["method"]["generator"]
     if loaded.style is not None:  # folded into its trunk
-        if node["kind"] == "series":
+        if node.get("kind") == "series":
             raise UsageError(
                 f"ckpt={cfg.ckpt}: series adapters cannot be folded into a plain generator, which is what "
                 "latent_inpainting builds on; use a run of another method.kind, or completion=search in "

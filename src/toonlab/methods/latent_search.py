@@ -62,6 +62,8 @@ class LatentSearch:
     ) -> None:
         if starts < 1 or steps < 0:
             raise UsageError(f"method.search: starts={starts}, steps={steps}: 1 or more, and 0 or more")
+        if erode < 0 or window < 1 or window % 2 == 0:
+            raise UsageError(f"method.search: erode={erode}, window={window}: 0 or more cells, odd pixels")
         if temperature is not None and temperature <= 0:
             raise UsageError(f"method.search.temperature={temperature}: above 0, or null for no mixture")
         self.temperature = temperature

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,8 +42,11 @@ def scattered(known: Array, *, reach: float = 4.0, share: float = 0.5) -> bool:
 
 
 def depth(known: Array) -> Array:
-    """Return each pixel's distance to the nearest known one, `(H, W)` in pixels."""
-    distances: Array = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    """Return each pixel's distance to the nearest known one, `(H, W)` in pixels; infinite without any."""
+    if not known.any():
+        return np.full(known.shape, np.inf, np.float32)
+    # Not OpenCV's: in version 5 the same mask gives other last bits from call to call.
+    distances: Array = ndimage.distance_transform_edt(~known).astype(np.float32)
     return distances
 
 

@@ -91,9 +91,16 @@ def open_bank(
 
 def _name(photos: Sequence[Path], key: str, size: int) -> str:
     digest = hashlib.blake2b(f"{_FORMAT} {key} {size}".encode(), digest_size=12)
-    for content in sorted(hashlib.blake2b(photo.read_bytes()).digest() for photo in photos):
+    for content in sorted(map(_content, photos)):
         digest.update(content)
     return digest.hexdigest()
+
+
+def _content(photo: Path) -> bytes:
+    try:
+        return hashlib.blake2b(photo.read_bytes()).digest()
+    except OSError as error:  # a dangling link, say; without its content the bank has no name
+        raise UsageError(f"bank: {photo}: cannot be read ({error.strerror}); mend or remove it") from error
 
 
 def _read(folder: Path, **options: Any) -> LatentBank:
@@ -118,7 +125,7 @@ def _build(
     part = folder.with_name(f"{folder.name}.part")
     part.mkdir(exist_ok=True)
     # By content, as the folder's name is: what was done before a stop is known by its place in this order.
-    photos = sorted(photos, key=lambda photo: hashlib.blake2b(photo.read_bytes()).digest())
+    photos = sorted(photos, key=_content)
     state = _state(part)
     with tqdm(
         total=len(photos), initial=state["done"], desc="bank", unit="photo", disable=not progress
