@@ -56,8 +56,8 @@ def test_a_run_needs_a_generator_with_a_latent(composed, tmp_path: Path) -> None
         train.run(settings(composed, f"ckpt={flat}"))
     with pytest.raises(UsageError, match="starts from nothing"):
         train.run(composed("data=synthetic", f"ckpt={flat}"))
-    with pytest.raises(UsageError, match=r"bank=.*somewhere: training looks at it with completion=search"):
-        train.run(settings(composed, f"ckpt={flat}", "bank=somewhere"))
+    with pytest.raises(UsageError, match=r"bank=.*somewhere: for method=latent_inpainting completion=search"):
+        train.run(composed("data=synthetic", "bank=somewhere"))
     with pytest.raises(UsageError, match="completion=search is a way of method=latent_inpainting"):
         train.run(composed("data=synthetic", "completion=search"))
     assert not (tmp_path / "config.yaml").exists()
@@ -112,6 +112,9 @@ def test_a_search_trains_on_one_batch_with_a_bank(
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     terms = {"generator/context", "generator/prior", "generator/bank", "generator/tv"}
     assert terms <= {key for line in lines for key in line}
+    # Scored with the bank that it was trained with, unless another is named.
+    evaluate.run(composed(f"ckpt={tmp_path}", f"output={tmp_path / 'eval'}", config="eval"))
+    assert len(json.loads((tmp_path / "eval" / "report.json").read_text())["scores"]) == 6
     with pytest.raises(UsageError, match="searches, and has no network"):
         load_inpainting(tmp_path / "checkpoints" / "last.ckpt", completion="learned")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -11,6 +14,8 @@ from toonlab.errors import UsageError
 from toonlab.methods.completing import Completing
 from toonlab.representations.inpainting.bank import LatentBank
 from toonlab.representations.inpainting.build import open_bank, weights_key
+
+log = logging.getLogger(__name__)
 
 
 def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> LatentBank:
@@ -31,6 +36,13 @@ def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> La
         size=size or cfg.bank_size,
         cache_dir=Path(cfg.cache_dir),
     )
+
+
+def remember_bank(cfg: DictConfig, config: Mapping[str, Any]) -> None:
+    """Let `cfg.bank` be the one that a run searched in, as its checkpoint's config says, if none is named."""
+    if cfg.bank is None and config.get("bank"):
+        cfg.bank, cfg.bank_size = config["bank"], config["bank_size"]
+        log.info("bank: the run's own, %s", cfg.bank)
 
 
 def bank_photos(cfg: DictConfig) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from toonlab.app.bank import bank_for
+from toonlab.app.bank import bank_for, remember_bank
 from toonlab.app.cli import CONF
 from toonlab.app.styles import chosen_style
 from toonlab.engine.checkpoint import read
@@ -40,6 +40,7 @@ def completer(cfg: DictConfig, device: torch.device) -> LatentInpainting:
         )
     if method.searching:
         method.search = LatentSearch(**{**vars(method.search), **changes})
+        remember_bank(cfg, read(path)["toonlab"]["config"])
         if cfg.bank is None:
             cfg.bank = _own_photos(path)
     if method.searching or cfg.bank:

@@ -15,8 +15,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from toonlab import images as im
-from toonlab.app.bank import bank_for
+from toonlab.app.bank import bank_for, remember_bank
 from toonlab.app.setup import device_named, environment, make
+from toonlab.engine.checkpoint import read
 from toonlab.methods.completing import Completing
 from toonlab.methods.loaded_inpainting import load_inpainting
 from toonlab.metrics.holes import HoleMetrics
@@ -52,6 +53,7 @@ def score_holes(cfg: DictConfig, data: Any, part: str, folder: Path, about: Mapp
     device = device_named(cfg.device)
     method = load_inpainting(Path(cfg.ckpt).expanduser()).to(device)
     if method.searching:
+        remember_bank(cfg, read(Path(cfg.ckpt).expanduser())["toonlab"]["config"])
         method.bank = bank_for(cfg, method)
     metrics: HoleMetrics = make(cfg, "holes")
     table = PairedTable({name: name in HIGHER_IS_BETTER for name in metrics.names})

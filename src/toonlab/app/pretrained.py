@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,6 +14,8 @@ from toonlab.engine.checkpoint import Loaded, load_generator, read
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.methods.latent_inpainting import LatentInpainting
+
+log = logging.getLogger(__name__)
 
 
 def frozen_generator(cfg: DictConfig) -> Loaded | None:
@@ -26,8 +29,10 @@ def frozen_generator(cfg: DictConfig) -> Loaded | None:
     needs_ckpt, searches = cfg.method.get("needs_ckpt", False), cfg.completion == "search"
     if searches and not needs_ckpt:
         raise UsageError("completion=search is a way of method=latent_inpainting; leave it out")
-    if cfg.bank is not None and not searches:
-        raise UsageError(f"bank={cfg.bank}: training looks at it with completion=search alone; leave it out")
+    if cfg.bank is not None and not needs_ckpt:
+        raise UsageError(f"bank={cfg.bank}: for method=latent_inpainting completion=search; leave it out")
+    if cfg.bank is not None and not searches:  # no mistake in a sweep over both
+        log.warning("bank=%s: training looks at it with completion=search alone", cfg.bank)
     if cfg.style is not None and not needs_ckpt:
         raise UsageError(
             f"style={cfg.style}: of the checkpoint that latent_inpainting completes; leave it out"

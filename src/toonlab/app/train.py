@@ -68,6 +68,8 @@ def run(cfg: DictConfig) -> None:
     method.config = {key: whole[key] for key in ("method", "data", "iterations", "seed")}
     method.config["name"] = HydraConfig.get().runtime.choices["method"]
     method.config["paired_terms"] = method.needs_pairs
+    if method.completes:
+        method.config |= {key: whole[key] for key in ("bank", "bank_size")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
     _check_size(cfg, method)
