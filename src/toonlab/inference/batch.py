@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.stylizer import OPAQUE, Stylizer
+from toonlab.inference.cartoon_file import OPAQUE
+from toonlab.inference.stylizer import Stylizer
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,13 @@ from toonlab.engine.terms import Terms, weighted_sum
 from toonlab.errors import UsageError, check_choice
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.hole import hole_feature_distance, hole_l1
-from toonlab.methods.completing import Completing, Guess, OnStep
+from toonlab.methods.completing import Completing, Guess
 from toonlab.methods.latent_search import LatentSearch, Offsets, Start
 from toonlab.methods.learned_completion import LearnedCompletion
 from toonlab.networks.frozen import Features
 from toonlab.networks.layers import LatentGenerator
 from toonlab.representations.inpainting.bank import LatentBank
+from toonlab.representations.inpainting.completion import OnStep
 from toonlab.representations.inpainting.draws import HoleDraws
 from toonlab.representations.inpainting.prefill import prefill
 from toonlab.schedules import Schedule
