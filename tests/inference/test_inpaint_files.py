@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.batch import Outcome, plan
+from toonlab.inference.batch import Outcome
 from toonlab.inference.inpaint_files import InpaintFiles, Row, check_names
 from toonlab.inference.inpainter import Inpainter
 from toonlab.inference.masks import Masks
+from toonlab.inference.planning import plan
 from toonlab.inference.stylizer import Stylizer
 from toonlab.representations.inpainting.completion import Completion, OnStep
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.batch import Job, OnPart, Outcome, Plan, each_job
+from toonlab.inference.batch import OnPart, Outcome, each_job
 from toonlab.inference.cartoon_file import write
 from toonlab.inference.inpainter import Inpainter
 from toonlab.inference.masks import Masks
+from toonlab.inference.planning import Job, Plan
 from toonlab.inference.stylizer import Stylizer
 
 Row = dict[str, Any]
