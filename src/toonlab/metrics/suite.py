@@ -14,9 +14,14 @@ from torch import Tensor
 from toonlab import keyed
 from toonlab.errors import UsageError, did_you_mean
 from toonlab.metrics.content import ContentDistance
+from toonlab.metrics.distances import (
+    KernelMMD,
+    NearestNeighbourAccuracy,
+    frechet_distance,
+    kernel_distance,
+)
 from toonlab.metrics.features import Extractor
 from toonlab.metrics.report import Direction, Report, Score
-from toonlab.metrics.set_distances import SetDistances
 
 LOGGER = logging.getLogger(__name__)
 LEAST = 4  # images a set; KID then has subsets of 2, the fewest that have a variance
@@ -57,19 +62,26 @@ class MetricSuite:
             UsageError: `monitor` is no score with a direction.
         """
         self.features, self.content, self.monitor, self.seed = features, content, monitor, seed
-        self.between_sets = SetDistances(
-            features=features.name,
-            canonical=features.canonical,
-            kid_subsets=kid_subsets,
-            kid_subset_size=kid_subset_size,
-            kid_degree=kid_degree,
-            kid_coef=kid_coef,
-            mmd_sigma=mmd_sigma,
-            nn1_permutations=nn1_permutations,
-            seed=seed,
-        )
+        self.kid_subsets, self.kid_subset_size = kid_subsets, kid_subset_size
+        self.kid_degree, self.kid_coef = kid_degree, kid_coef
+        self.mmd_sigma, self.nn1_permutations = mmd_sigma, nn1_permutations
+
+        own = f"_{features.name}"
+        fid = "" if features.canonical else own  # only Inception's scores may be called fid and kid
+        self.between_sets: dict[str, Direction] = {
+            f"kid{fid}": "lower",
+            f"kid_std{fid}": "none",
+            "fid" if features.canonical else f"fd{own}": "lower",
+            f"mmd{own}": "lower",
+            f"mmd2_biased{own}": "lower",
+            f"mmd2_unbiased{own}": "lower",
+            f"nn1{own}": "toward 1/2",
+            f"nn1_real{own}": "toward 1/2",
+            f"nn1_fake{own}": "toward 1/2",
+            f"nn1_p{own}": "none",
+        }
         self.between_pairs: dict[str, Direction] = {f"content_{content.name}": "lower", "edge_f1": "higher"}
-        ordered = {**self.between_sets.directions, **self.between_pairs}
+        ordered = {**self.between_sets, **self.between_pairs}
         eligible = [name for name, better in ordered.items() if better == "lower"]
         if monitor not in eligible:
             raise UsageError(
@@ -139,13 +151,12 @@ class MetricSuite:
         order = keyed.permutation(len(targets), self.seed, "halves")
         chosen = keyed.permutation(len(sources), self.seed, "photos")[:n]
         reference, held_out = targets[order[:n]], targets[order[n : 2 * n]]
-        between = self.between_sets
-        draws = between.kid_subsets, between.subset_size(n)
-        LOGGER.info("scores at n = %d; KID from %d subsets of %d", n, *draws)
+        subset_size = min(self.kid_subset_size, n // 2)
+        LOGGER.info("scores at n = %d; KID from %d subsets of %d", n, self.kid_subsets, subset_size)
 
-        value = between.compute(reference, painted[chosen])
-        real_vs_real = between.compute(reference, held_out)
-        source_as_is = between.compute(reference, sources[chosen])
+        value = self._between(reference, painted[chosen], subset_size)
+        real_vs_real = self._between(reference, held_out, subset_size)
+        source_as_is = self._between(reference, sources[chosen], subset_size)
         scores = {
             name: Score(
                 value=value[name],
@@ -155,16 +166,51 @@ class MetricSuite:
                 n=n,
                 better=better,
             )
-            for name, better in between.directions.items()
+            for name, better in self.between_sets.items()
         }
         protocol = {
             "images": {"n": n, "sources": len(sources), "targets": len(targets)},
             "features": self.features.protocol,
             "content": self.content.protocol,
-            **between.protocol(n),
+            "kid": {
+                "subsets": self.kid_subsets,
+                "subset_size": subset_size,
+                "degree": self.kid_degree,
+                "coef": self.kid_coef,
+            },
+            "mmd": {"sigma": self.mmd_sigma},
+            "nn1": {"permutations": self.nn1_permutations},
             "seed": self.seed,
         }
         return Report(scores=scores | self._content_scores(), protocol=protocol)
+
+    def _between(self, real: Tensor, fake: Tensor, subset_size: int) -> dict[str, float]:
+        """Return every distance between two sets, under the names and in the order of `between_sets`."""
+        kid, kid_std = kernel_distance(
+            real,
+            fake,
+            subsets=self.kid_subsets,
+            subset_size=subset_size,
+            degree=self.kid_degree,
+            coef=self.kid_coef,
+            seed=keyed.seed_of(self.seed, "kid"),
+        )
+        mmd = KernelMMD(sigma=self.mmd_sigma, sync_on_compute=False)
+        nn1 = NearestNeighbourAccuracy(
+            permutations=self.nn1_permutations, seed=self.seed, sync_on_compute=False
+        )
+        for metric in (mmd, nn1):
+            metric.update(real, real=True)
+            metric.update(fake, real=False)
+        kernel, neighbours = mmd.compute(), nn1.compute()
+        values = (
+            kid,
+            kid_std,
+            frechet_distance(real, fake),
+            *(float(kernel[key]) for key in ("mmd", "mmd2_biased", "mmd2_unbiased")),
+            *(float(neighbours[key]) for key in ("accuracy", "acc_real", "acc_fake", "p_value")),
+        )
+        return dict(zip(self.between_sets, values, strict=True))
 
     def _content_scores(self) -> dict[str, Score]:
         """Average over all images, not only n: a mean over pairs has no bias in n."""
