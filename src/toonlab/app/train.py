@@ -15,11 +15,11 @@ from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import wandb_run
-from toonlab.app.adopt import adopt, grow, look
+from toonlab.app.adopt import adopt, grow
 from toonlab.app.domains import learns_many, settle
 from toonlab.app.memory import keep_freed
 from toonlab.app.precision import check_precision
-from toonlab.app.pretrained import frozen_generator, prepare_search, take_weights
+from toonlab.app.pretrained import begin, prepare_search, start_of
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import environment, make, quiet
 from toonlab.data.demo import photographs
@@ -29,7 +29,6 @@ from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
 from toonlab.engine.records import Records
 from toonlab.errors import UsageError
-from toonlab.methods.adapted import AdaptedCartoonGAN
 from toonlab.networks.frozen import Features
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ def run(cfg: DictConfig) -> None:
     overrides = HydraConfig.get().overrides.task
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
     _check(cfg)
-    pretrained = frozen_generator(cfg)
+    start = start_of(cfg, overrides)
     trained = adopt(cfg, overrides) if cfg.get("add_domain") and not cfg.resume else None
     last = _prepare(folder, cfg)
 
@@ -60,8 +59,8 @@ def run(cfg: DictConfig) -> None:
     method = make(cfg, "method")
     if not isinstance(method, ToonMethod):
         raise UsageError(f"{type(method).__name__} learns nothing: draw with src/stylize.py method=…")
-    if pretrained:
-        take_weights(method, pretrained)
+    if start:
+        begin(method, start, cfg.ckpt)
     prepare_search(cfg, method, last)
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
@@ -73,8 +72,10 @@ def run(cfg: DictConfig) -> None:
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
     _check_pairs(method, data)
     _check_size(cfg, method)
-    if isinstance(method, AdaptedCartoonGAN) and not cfg.resume:
-        grow(method, trained, data, cfg.like) if trained else look(method, data)
+    if trained:
+        grow(method, trained, data, cfg.like)
+    elif not cfg.resume:
+        method.meet(data)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
     trainer: Trainer = make(
@@ -148,11 +149,6 @@ def _check(cfg: DictConfig) -> None:
             raise UsageError(f"{key}=… is not used by this data set; add {fits}")
     if cfg.layout != "folders" and "layout" not in cfg.data:
         raise UsageError(f"layout={cfg.layout} is not used by this data set; add data=paired source=DIR")
-    if cfg.get("ckpt") and not (cfg.add_domain or "needs_ckpt" in cfg.method):
-        raise UsageError(
-            f"ckpt={cfg.ckpt}: this method starts from nothing; go on with resume=RUN_DIR, or learn one more "
-            "style with method=adapted_cartoongan add_domain=NAME"
-        )
     accelerator = cfg.trainer.get("accelerator", "auto")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UsageError(
