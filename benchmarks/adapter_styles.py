@@ -27,107 +27,23 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from adapter_models import Model, listed, models
 from adapter_sheet import sheet
+from adapter_table import table
 from resumable import settle
-
-from toonlab.engine.checkpoint import load_generator
 
 ROOT = Path(__file__).resolve().parents[1]
 
 STYLES = ("anime_peppercarrot", "anime_wesnoth", "anime_bbb")
 KINDS = ("parallel", "low_rank", "norm")
-
-
-class Model(NamedTuple):
-    """A network to train, and the styles that it is to paint."""
-
-    row: str
-    folder: Path
-    styles: tuple[str, ...]
-    iterations: int
-    settings: list[str]
-    checkpoint: Path | None = None
-    """What is scored, if nothing is trained."""
-
-
-def models(options: argparse.Namespace) -> list[Model]:
-    """Return every network of the comparison."""
-    n, styles = options.iterations, tuple(options.styles)
-    found = []
-    if options.start:
-        found = [
-            Model("start", options.output / f"start_{style}", (style,), 0, [], options.start)
-            for style in styles
-        ]
-    found += [
-        Model("single", options.output / f"single_{style}", (style,), n, single(options, style))
-        for style in styles
-    ]
-    for kind in options.kinds:
-        many = adapted(options, kind)
-        found.append(Model(kind, options.output / kind, styles, n * len(styles), many))
-    if options.fewer and "parallel" in options.kinds:
-        share = Model(
-            "parallel, fewer", options.output / "parallel_fewer", styles, n, adapted(options, "parallel")
-        )
-        found.append(share)
-    if options.start:
-        found += [
-            Model(
-                f"{kind}, added",
-                options.output / f"{kind}_added_{style}",
-                (style,),
-                n,
-                added(options, kind, style),
-            )
-            for kind in options.kinds
-            for style in styles
-        ]
-    return [model for model in found if not options.rows or model.row in options.rows]
-
-
-def single(options: argparse.Namespace, style: str) -> list[str]:
-    folder = options.data / style
-    return [
-        "method=cartoongan", "data=unpaired", f"cartoons={folder}/train", f"val_cartoons={folder}/val",
-        f"method.discriminator.width={options.width // 2}", *generator(options, "method.generator"),
-    ]  # fmt: skip
-
-
-def adapted(options: argparse.Namespace, kind: str) -> list[str]:
-    train, val = (
-        _listed({style: options.data / style / part for style in options.styles}) for part in ("train", "val")
-    )
-    return [
-        "method=adapted_cartoongan", f"method.kind={kind}", "data=multidomain", f"domains={train}",
-        f"val_domains={val}", f"method.rank={options.width // 2}", "method.pool_size=0",  # as CartoonGAN's
-        f"method.discriminator.trunk.width={options.width // 2}",
-        *generator(options, "method.generator.trunk"),
-    ]  # fmt: skip
-
-
-def added(options: argparse.Namespace, kind: str, style: str) -> list[str]:
-    folder = options.data / style
-    return [
-        "method=adapted_cartoongan", f"method.kind={kind}", "data=multidomain", f"add_domain={style}",
-        f"cartoons={folder}/train", f"val_cartoons={folder}/val", f"ckpt={options.start}",
-        f"method.rank={options.width // 2}", "method.pool_size=0", "method.warmup_iterations=0",
-        "method.fresh_discriminator=true", f"method.discriminator.trunk.width={options.width // 2}",
-    ]  # fmt: skip
-
-
-def generator(options: argparse.Namespace, node: str) -> list[str]:
-    if options.start:
-        return [f"ckpt={options.start}"]
-    return [f"{node}.width={options.width}", f"{node}.blocks={options.blocks}"]
 
 
 def train(model: Model, options: argparse.Namespace) -> None:
@@ -160,17 +76,13 @@ def evaluate(model: Model, options: argparse.Namespace) -> dict[str, dict[str, A
         data = ["data=unpaired", *(f"cartoons={path}" for path in val.values())]
     else:
         reports = {style: folder / style / "report.json" for style in val}
-        data = ["data=multidomain", f"domains={_listed(val)}"]
+        data = ["data=multidomain", f"domains={listed(val)}"]
     if not all(path.exists() for path in reports.values()):
         _put_aside(folder)
         photos = [f"photos={options.data}/photos/val", f"data.size={options.eval_size}"]
         ckpt = model.checkpoint or model.folder
         call("eval.py", [f"ckpt={ckpt}", f"output={folder}", *data, *photos, *style])
     return {style: json.loads(path.read_text()) for style, path in reports.items()}
-
-
-def _listed(folders: Mapping[str, Path]) -> str:
-    return "{" + ",".join(f"{name}:{folder}" for name, folder in folders.items()) + "}"
 
 
 def _put_aside(folder: Path) -> None:
@@ -187,71 +99,6 @@ def call(script: str, arguments: Sequence[str]) -> None:
         sys.exit(
             f"{script} {' '.join(arguments)}: left with {done.returncode}; the same command goes on from here"
         )
-
-
-def parameters(group: Sequence[Model]) -> tuple[int, int, int]:
-    """Return a style's own parameters (their mean), those of the row, and those of a plain generator."""
-    if group[0].checkpoint:
-        plain = sum(p.numel() for p in load_generator(group[0].checkpoint).generator.parameters())
-        return 0, plain, plain
-    results = [json.loads((model.folder / "result.json").read_text()) for model in group]
-    if "domains" not in results[0]:
-        each = results[0]["generator_parameters"]
-        return each, each * len(group), each
-    own = [
-        facts["parameters"]
-        for model, result in zip(group, results, strict=True)
-        for name, facts in result["domains"].items()
-        if name in model.styles
-    ]
-    # A trunk has no norms of its own: what a style's are is taken from it.
-    trunk = results[0]["generator_parameters"] - sum(d["parameters"] for d in results[0]["domains"].values())
-    return round(sum(own) / len(own)), trunk + sum(own), results[0]["trunk_parameters"]
-
-
-def table(
-    found: Sequence[Model], scores: dict[Path, dict[str, dict[str, Any]]], styles: Sequence[str]
-) -> str:
-    """Write Markdown: KID and FD of each style, beside what cartoons and unpainted photos score."""
-    names = [
-        name for name in scores[found[0].folder][styles[0]]["scores"] if name.startswith(("kid", "fd", "fid"))
-    ]
-    names = [name for name in names if "std" not in name]
-    lines = []
-    for name in names:
-        references = {
-            style: scores[model.folder][style]["scores"][name] for model in found for style in model.styles
-        }
-        heads = [f"{style} (n = {references[style]['n']})" for style in styles]
-        lines += [
-            f"\n**{name}**, lower is better\n",
-            f"| | updates | {' | '.join(heads)} | mean | a style's own parameters | all generators |",
-            "|---" * (len(styles) + 5) + "|",
-        ]
-        for title, key in (("cartoons against cartoons", "real_vs_real"), ("photo as it is", "source_as_is")):
-            values = [references[style][key] for style in styles]
-            lines.append(_row(title, "", values, "", ""))
-        for row in dict.fromkeys(model.row for model in found):
-            group = [model for model in found if model.row == row]
-            values = [
-                scores[m.folder][style]["scores"][name]["value"]
-                for style in styles
-                for m in group
-                if style in m.styles
-            ]
-            own, whole, plain = parameters(group)
-            updates = "" if group[0].checkpoint else " + ".join(f"{model.iterations:,}" for model in group)
-            lines.append(
-                _row(
-                    row, updates, values, f"{own:,} ({own / plain:.2%})", f"{whole:,} ({whole / plain:.2f} x)"
-                )
-            )
-    return "\n".join(lines)
-
-
-def _row(title: str, updates: str, values: Sequence[float], *rest: str) -> str:
-    cells = [f"{value:.4g}" for value in (*values, sum(values) / len(values))]
-    return f"| {' | '.join([title, updates, *cells, *rest])} |"
 
 
 def main() -> None:
