@@ -54,8 +54,6 @@ def test_a_run_needs_a_generator_with_a_latent(composed, tmp_path: Path) -> None
     write_imported(flat, state, painting={}, config={"method": {"generator": node}}, origin={})
     with pytest.raises(UsageError, match=r"flat\.ckpt: its generator, UNet, has no latent"):
         train.run(settings(composed, f"ckpt={flat}"))
-    with pytest.raises(UsageError, match="starts from nothing"):
-        train.run(composed("data=synthetic", f"ckpt={flat}"))
     with pytest.raises(UsageError, match=r"bank=.*somewhere: for method=latent_inpainting completion=search"):
         train.run(composed("data=synthetic", "bank=somewhere"))
     with pytest.raises(UsageError, match="completion=search is a way of method=latent_inpainting"):
@@ -167,8 +165,10 @@ def test_one_of_several_styles_is_completed(composed, tmp_path: Path) -> None:
     assert torch.allclose(one.adversarial.fool(scores), torch.nn.functional.softplus(-scores).mean())
     assert not load_inpainting(path, settings=node, style={"a": 0.5, "b": 0.5}).judged
     cfg = settings(composed, f"ckpt={path}", "style=b")
-    loaded = pretrained.frozen_generator(cfg)
+    start = pretrained.start_of(cfg, [])
     assert cfg.method.generator._target_.endswith("ResnetGenerator")
-    make(cfg, "method").generator.load_state_dict(loaded.generator.state_dict())
+    method = make(cfg, "method")
+    pretrained.begin(method, start, str(path))
+    assert torch.equal(method.generator(photos), load_generator(path, style="b").generator(photos))
     with pytest.raises(UsageError, match="style=b: of the checkpoint"):
         train.run(composed("data=synthetic", "style=b"))
