@@ -98,7 +98,7 @@ def test_eval_prints_the_completion_beside_its_baselines(
 
 
 def test_a_search_trains_on_one_batch_with_a_bank(
-    composed, tmp_path: Path, trained: Path, photos: Path
+    composed, tmp_path: Path, trained: Path, photos: Path, reads_of
 ) -> None:
     more = ["completion=search", f"ckpt={trained}", "bank_size=32"]
     with pytest.raises(UsageError, match=r"data\.overfit=true"):
@@ -111,7 +111,9 @@ def test_a_search_trains_on_one_batch_with_a_bank(
     terms = {"generator/context", "generator/prior", "generator/bank", "generator/tv"}
     assert terms <= {key for line in lines for key in line}
     # Scored with the bank that it was trained with, unless another is named.
+    reads = reads_of(tmp_path / "checkpoints" / "last.ckpt")
     evaluate.run(composed(f"ckpt={tmp_path}", f"output={tmp_path / 'eval'}", config="eval"))
+    assert len(reads) == 1
     assert len(json.loads((tmp_path / "eval" / "report.json").read_text())["scores"]) == 6
     with pytest.raises(UsageError, match="searches, and has no network"):
         load_inpainting(tmp_path / "checkpoints" / "last.ckpt", completion="learned")
