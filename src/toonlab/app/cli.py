@@ -20,6 +20,7 @@ from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.tasks import help_of, task_of
 from toonlab.data.domains import named
 from toonlab.errors import UsageError
+from toonlab.sweeps.command_line import is_sweep, sweep_arguments
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONF = PROJECT / "conf"
@@ -63,7 +64,8 @@ def main(*, config: str, task: str) -> None:
 
     try:
         if config == "train" and RESUMED not in os.environ:
-            sys.argv = resumed_arguments(with_implied_data(with_forced_keys(sys.argv)))
+            argv = with_implied_data(with_forced_keys(sys.argv))
+            sys.argv = sweep_arguments(argv) if is_sweep(argv) else resumed_arguments(argv)
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
@@ -87,9 +89,9 @@ def with_forced_keys(argv: list[str]) -> list[str]:
 
     `++` sets a key or adds it; one that a method does not know is refused by its constructor.
     """
-    if not {"-m", "--multirun"} & set(argv):
+    if not is_sweep(argv):
         return argv
-    swept = [key for key, _, value in (argument.partition("=") for argument in argv) if _is_sweep(value)]
+    swept = [key for key, _, value in (argument.partition("=") for argument in argv) if _is_swept(value)]
     inside = tuple(f"{key}." for key in swept)
     return [f"++{argument}" if inside and argument.startswith(inside) else argument for argument in argv]
 
@@ -105,7 +107,7 @@ def with_implied_data(argv: list[str]) -> list[str]:
     return [*argv[:place], "data=multidomain", *argv[place:]]
 
 
-def _is_sweep(value: str) -> bool:
+def _is_swept(value: str) -> bool:
     return "," in value or value.startswith(("glob(", "choice(", "shuffle("))
 
 

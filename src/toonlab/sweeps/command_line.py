@@ -1,0 +1,69 @@
+"""What `-m` means on the command line of `src/train.py`, before Hydra sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from toonlab.errors import UsageError
+from toonlab.sweeps.devices import visible
+from toonlab.sweeps.manifest import NAME, load
+
+RESUMES = "TOONLAB_SWEEP_RESUMES"
+"""Set for the launcher of this very process: the sweep goes on."""
+
+HOW = ("hydra/launcher", "hydra.launcher", "hydra.sweep.dir", "resume")
+"""Keys that say how or where a sweep runs, not what it is."""
+
+
+def is_sweep(argv: Sequence[str]) -> bool:
+    """Whether Hydra is to run several jobs."""
+    return bool({"-m", "--multirun"} & set(argv))
+
+
+def definition_of(argv: Sequence[str]) -> list[str]:
+    """Return the words that say what is swept, in a fixed order."""
+    words = [word for word in argv[1:] if not word.startswith("-")]
+    return sorted(word for word in words if not _key(word).startswith(HOW))
+
+
+def sweep_arguments(argv: list[str]) -> list[str]:
+    """Turn `-m resume=SWEEP_DIR` into the sweep that was begun there, and choose a launcher if none is named.
+
+    Raises:
+        UsageError: there is no sweep, or the words say another one than it was begun with.
+    """
+    if not is_sweep(argv) or any(word in argv for word in ("--help", "-h", "--cfg", "-c", "--info", "-i")):
+        return argv
+    folders = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
+    if folders and folders[-1] not in ("", "null"):
+        argv = _going_on(argv, Path(folders[-1]).expanduser().absolute())
+    if any(_key(word) == "hydra/launcher" for word in argv):
+        return argv
+    gpus = visible()
+    wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
+    if not gpus or wants_processor:
+        return [*argv, "hydra/launcher=cpus"]
+    chosen = any(_key(word) == "trainer" for word in argv)
+    return [*argv, "hydra/launcher=gpus", *([] if chosen else ["trainer=gpu"])]
+
+
+def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
+    if not (folder / NAME).is_file() and (folder / "config.yaml").is_file():
+        raise UsageError(f"resume={folder}: a single run; go on with it without -m")
+    begun, given = load(folder).definition, definition_of(argv)
+    how = [word for word in argv[1:] if _key(word).startswith(HOW[:2]) or word.startswith("-")]
+    if given and set(given) - {"trainer=gpu"} != set(begun) - {"trainer=gpu"}:
+        new = [f"+ {word}" for word in given if word not in begun]
+        gone = [f"- {word}" for word in begun if word not in given]
+        raise UsageError(
+            f"resume={folder}: begun as another sweep ({'; '.join([*new, *gone])}); say -m resume={folder} "
+            "alone, or start a new one"
+        )
+    os.environ[RESUMES] = "1"
+    return [argv[0], *begun, *how, f"hydra.sweep.dir='{folder}'"]
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]

@@ -1,0 +1,105 @@
+"""A sweep from its jobs to its last table."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toonlab.errors import UsageError
+from toonlab.sweeps.board import Board, summary
+from toonlab.sweeps.leases import lock
+from toonlab.sweeps.manifest import NAME, Job, Manifest, check_same, load
+from toonlab.sweeps.scheduler import Room, Scheduler
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    folder: Path,
+    definition: Sequence[str],
+    jobs: Sequence[Job],
+    plans: Mapping[str, dict[str, Any]],
+    *,
+    room: Room,
+    script: Path,
+    extra: Sequence[str],
+    stop_on_error: bool,
+    report: bool,
+    resume: bool,
+) -> None:
+    """Run what is left of a sweep, and say how it went.
+
+    Args:
+        folder: of the sweep.
+        definition: see `Manifest`.
+        jobs: all of them, as the command line says it now.
+        plans: resolved config of each, by id.
+        room: what they may use.
+        script: train.py.
+        extra: see `worker.start`.
+        stop_on_error: let the others stop once one has failed.
+        report: write a page about the runs at the end.
+        resume: whether the sweep is to go on.
+
+    Raises:
+        UsageError: somebody else is at it, it is another sweep than was begun, or jobs failed.
+        KeyboardInterrupt: it was stopped; what ran has saved.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = lock(folder / ".locks" / "sweep")
+    if held is None:
+        raise UsageError(f"{folder}: another process is at work on this sweep; wait for it, or stop it")
+    try:
+        manifest = _opened(folder, definition, jobs, plans, resume=resume)
+        manifest.save()
+        with Board(manifest) as board:
+            scheduler = Scheduler(
+                manifest, room, script=script, extra=extra, stop_on_error=stop_on_error, watch=board.watch
+            )
+            scheduler.run()
+    finally:
+        os.close(held)
+    log.info("%s\n%s", folder, summary(manifest))
+    if report and any(job.state == "finished" for job in manifest.jobs) and not scheduler.stopping:
+        _report(script.with_name("report.py"), folder)
+    if scheduler.stopping:
+        log.info("Stopped. Go on with:\n  python src/train.py -m resume=%s", folder)
+        raise KeyboardInterrupt
+    left = [job for job in manifest.jobs if job.state != "finished"]
+    if left:
+        raise UsageError(
+            f"{len(left)} of {len(manifest.jobs)} jobs did not finish (see above); try them again, where "
+            f"they stand, with python src/train.py -m resume={folder}"
+        )
+
+
+def _opened(
+    folder: Path,
+    definition: Sequence[str],
+    jobs: Sequence[Job],
+    plans: Mapping[str, dict[str, Any]],
+    *,
+    resume: bool,
+) -> Manifest:
+    if not (folder / NAME).exists():
+        if resume:
+            raise UsageError(f"resume={folder}: no {NAME} there; give a sweep's folder")
+        return Manifest(folder, list(definition), list(jobs), dict(plans))
+    if not resume:
+        raise UsageError(
+            f"{folder}: holds a sweep already; go on with -m resume={folder}, or choose another folder"
+        )
+    kept = load(folder)
+    check_same(kept, jobs, plans)
+    return kept
+
+
+def _report(script: Path, folder: Path) -> None:
+    done = subprocess.run([sys.executable, str(script), f"runs={folder}"], check=False)  # noqa: S603 (our own)
+    if done.returncode:
+        log.warning("the report failed; all runs are there: python src/report.py runs=%s", folder)
