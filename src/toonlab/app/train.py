@@ -28,6 +28,7 @@ from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.networks.frozen import Features
+from toonlab.sweeps.worker import status_of
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +125,12 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
     config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
     if cfg.resume:
         done = read(last)["toonlab"]["iteration"]
-        if done >= cfg.iterations:
+        if done >= cfg.iterations and status_of(folder) == "finished":
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
-        check_rate(cfg, done)
+        if done < cfg.iterations:  # else it was killed after its last save: what is left is result.json
+            check_rate(cfg, done)
         if _is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last

@@ -53,6 +53,10 @@ class Budget(IterationCallback):
     def __init__(self, *, iterations: int) -> None:
         self.iterations = iterations
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, ToonMethod):  # killed after its last save: nothing is left to train
+            self.on_iteration(trainer, pl_module)
+
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
         if method.iteration >= self.iterations:
             trainer.should_stop = True

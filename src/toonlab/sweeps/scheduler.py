@@ -97,8 +97,8 @@ class Scheduler:
                 self._save()
             self.running.append(Running(job))
             return True
-        if job.state == "running" and worker.status_of(self.manifest.job_folder(job)) == "finished":
-            job.state = "finished"  # it outlived its parent, and ended well
+        if worker.status_of(self.manifest.job_folder(job)) == "finished":
+            job.state = "finished"  # it outlived its parent, or the disk was full when it ended
             os.close(claimed)
             room.release()
             self._save()

@@ -20,9 +20,10 @@ SWEEP = "TOONLAB_SWEEP"
 
 LOG = "job.log"
 
-NOT_HANDED_DOWN = frozenset(
-    "LOCAL_RANK RANK WORLD_SIZE GROUP_RANK NODE_RANK MASTER_ADDR MASTER_PORT HYDRA_FULL_ERROR".split()
-)
+NOT_HANDED_DOWN = {
+    *("LOCAL_RANK", "RANK", "WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
+    "HYDRA_FULL_ERROR",
+}
 """Variables of a distributed parent, of which a job is no rank, and one that our command line sets."""
 
 

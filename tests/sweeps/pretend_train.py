@@ -1,0 +1,59 @@
+"""What a sweep sees of src/train.py, in milliseconds: a run that counts, saves, resumes, stops and fails.
+
+Its weights are a hash that each iteration hashes on, so a run that was resumed wrongly ends with another one.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+words = dict(word.partition("=")[::2] for word in sys.argv[1:])
+folder = Path((words.get("hydra.run.dir") or words["resume"]).strip("'"))
+config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
+if "resume" in words:
+    words = json.loads(config.read_text())
+    iteration, weights = json.loads(last.read_text())
+elif config.exists():
+    sys.exit("error: holds a run already")
+else:
+    config.write_text(json.dumps(words))
+    last.parent.mkdir()
+    iteration, weights = 0, words["seed"]
+stopped = []
+signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+
+
+def note(what: str) -> None:
+    line = {"what": what, "pid": os.getpid(), "device": os.environ.get("TOONLAB_DEVICE"), "time": time.time()}
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(json.dumps(line | {"iteration": iteration}) + "\n")
+
+
+def save() -> None:
+    part = last.with_suffix(".part")
+    part.write_text(json.dumps([iteration, weights]))
+    part.replace(last)
+
+
+note("begin")
+while iteration < int(words["iterations"]) and not stopped:
+    time.sleep(float(words.get("pause", 0.02)))
+    iteration += 1
+    weights = hashlib.sha256(weights.encode()).hexdigest()
+    if iteration % 5 == 0:
+        save()
+    if iteration == int(words.get("fail_at", -1)) and not (folder / "failed_once").exists():
+        (folder / "failed_once").touch()
+        print("something\nerror: method.lr: too bold")
+        sys.exit(2)
+save()
+note("end")
+status = "interrupted" if stopped and iteration < int(words["iterations"]) else "finished"
+part = folder / ".result.part"
+part.write_text(json.dumps({"status": status, "weights": weights}))
+part.replace(folder / "result.json")
+sys.exit(130 if status == "interrupted" else 0)

@@ -1,0 +1,267 @@
+"""Jobs on devices: each device serves one at a time, no kill loses or doubles anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toonlab.errors import UsageError
+from toonlab.sweeps import sweep
+from toonlab.sweeps.manifest import Job, load
+from toonlab.sweeps.scheduler import Room
+
+HERE = Path(__file__).parent
+SCRIPT = HERE / "pretend_train.py"
+
+
+def job(number: int, iterations: int, *more: str, devices: int = 1) -> Job:
+    overrides = [f"seed={number}", f"iterations={iterations}", *more]
+    return Job(f"id{number}", number, overrides, overrides, f"{number}_x", iterations, devices)
+
+
+def run(tmp_path: Path, jobs: Sequence[Job], *, slots: int = 1, resume: bool = False, **more: Any) -> None:
+    devices = more.pop("devices", ["a", "b"])
+    sweep.run(
+        tmp_path / "sweep",
+        ["seed=0,1"],
+        jobs,
+        {each.id: {"seed": each.number} for each in jobs},
+        room=Room(devices, slots, {}, tmp_path / "leases"),
+        script=SCRIPT,
+        extra=[],
+        stop_on_error=more.pop("stop_on_error", False),
+        report=False,
+        resume=resume,
+    )
+
+
+@pytest.fixture(autouse=True)
+def fake_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOONLAB_FAKE_DEVICES", "a,b")
+
+
+def events(tmp_path: Path) -> list[dict[str, Any]]:
+    files = (tmp_path / "sweep").glob("*_x/events.jsonl")
+    return [json.loads(line) | {"job": f.parent.name} for f in files for line in f.read_text().splitlines()]
+
+
+def weights(tmp_path: Path, each: Job) -> str:
+    found: str = json.loads((tmp_path / "sweep" / each.folder / "result.json").read_text())["weights"]
+    return found
+
+
+def undisturbed(each: Job) -> str:
+    value = str(each.number)
+    for _ in range(each.iterations):
+        value = hashlib.sha256(value.encode()).hexdigest()
+    return value
+
+
+def check_devices(tmp_path: Path) -> None:
+    """No device served two jobs at once: of those that were not killed, by their own clocks."""
+    for device in ("a", "b"):
+        here = sorted((e for e in events(tmp_path) if e["device"] == device), key=lambda e: e["time"])
+        for one, other in pairwise(here):
+            assert (one["what"], other["what"]) != ("begin", "begin") or one["pid"] == other["pid"]
+
+
+def test_eight_jobs_on_two_devices_take_turns_and_little_longer_than_they_must(tmp_path: Path) -> None:
+    lengths = [10, 40, 20, 5, 60, 25, 15, 45]
+    jobs = [job(i, n) for i, n in enumerate(lengths)]
+    begun = time.time()
+    run(tmp_path, jobs)
+    check_devices(tmp_path)
+    seen = events(tmp_path)
+    assert len(seen) == 16
+    assert {e["device"] for e in seen} == {"a", "b"}
+    assert [weights(tmp_path, each) for each in jobs] == [undisturbed(each) for each in jobs]
+    # In iterations, not seconds: what the busier device did, against half of all.
+    load_of = dict.fromkeys("ab", 0)
+    for event in seen:
+        if event["what"] == "end":
+            load_of[event["device"]] += event["iteration"]
+    assert sum(load_of.values()) == sum(lengths)
+    assert max(load_of.values()) <= 1.1 * sum(lengths) / 2
+    assert time.time() - begun < 60  # of 2.2 s of work: it came to an end at all
+
+
+def test_what_fails_stops_nobody_and_is_retried(tmp_path: Path) -> None:
+    jobs = [job(0, 20), job(1, 20, "fail_at=7"), job(2, 20)]
+    with pytest.raises(UsageError, match="1 of 3 jobs did not finish"):
+        run(tmp_path, jobs)
+    kept = load(tmp_path / "sweep")
+    assert [each.state for each in kept.jobs] == ["finished", "failed", "finished"]
+    assert kept.jobs[1].reason == "method.lr: too bold (exit 2)"
+    before = len(events(tmp_path))
+    run(tmp_path, jobs, resume=True)
+    again = events(tmp_path)[:]
+    assert len(again) == before + 2  # that job alone
+    assert [e["iteration"] for e in again if e["job"] == "1_x" and e["what"] == "begin"] == [0, 5]
+    assert weights(tmp_path, jobs[1]) == undisturbed(jobs[1])
+    run(tmp_path, jobs, resume=True)  # nothing left
+    assert len(events(tmp_path)) == len(again)
+
+
+def test_asked_to_the_others_save_and_stop(tmp_path: Path) -> None:
+    jobs = [job(0, 5, "fail_at=5"), job(1, 400), job(2, 3)]
+    with pytest.raises(UsageError, match="did not finish"):
+        run(tmp_path, jobs, stop_on_error=True)
+    states = {each.number: each.state for each in load(tmp_path / "sweep").jobs}
+    assert states[0] == "failed"
+    assert states[1] == "interrupted"
+    run(tmp_path, jobs, resume=True)
+    assert weights(tmp_path, jobs[1]) == undisturbed(jobs[1])
+
+
+def test_a_job_of_two_devices_has_both(tmp_path: Path) -> None:
+    run(tmp_path, [job(0, 10, devices=2), job(1, 10), job(2, 10)])
+    both = [e for e in events(tmp_path) if e["device"] == "a,b"]
+    assert [e["what"] for e in both] == ["begin", "end"]
+    begin, end = (e["time"] for e in both)
+    assert not [e for e in events(tmp_path) if e["device"] != "a,b" and begin < e["time"] < end]
+
+
+def test_jobs_may_share_a_device_and_the_processor(tmp_path: Path) -> None:
+    jobs = [job(i, 20) for i in range(4)]
+    run(tmp_path, jobs, slots=2, devices=["a"])
+    order = [e["what"] for e in sorted(events(tmp_path), key=lambda e: e["time"])]
+    assert order[:2] == ["begin", "begin"]
+    assert max(sum(1 if w == "begin" else -1 for w in order[:i]) for i in range(9)) == 2
+
+
+def test_a_sweep_is_not_begun_twice_nor_resumed_as_another(tmp_path: Path) -> None:
+    jobs = [job(0, 2)]
+    run(tmp_path, jobs)
+    with pytest.raises(UsageError, match="holds a sweep already; go on with -m resume="):
+        run(tmp_path, jobs)
+    changed = job(0, 2)
+    changed.id = "other"
+    with pytest.raises(UsageError, match="another one than the one begun there"):
+        run(tmp_path, [changed], resume=True)
+    with pytest.raises(UsageError, match="no sweep.json there"):
+        run(tmp_path / "nowhere", jobs, resume=True)
+
+
+PARENT = """
+import sys, json
+from pathlib import Path
+sys.path[:0] = [{here!r}, {src!r}]
+from test_scheduler import job, run
+jobs = [job(i, 40 + 10 * i, "pause=0.01") for i in range(6)]
+folder = Path({folder!r})
+run(folder, jobs, resume=(folder / "sweep" / "sweep.json").exists())
+"""
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Callable[[], subprocess.Popen[bytes]]:
+    src = str(HERE.parents[1] / "src")
+    code = PARENT.format(here=str(HERE), src=src, folder=str(tmp_path))
+    return lambda: subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+
+
+def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, parent: Callable[[], Any]) -> None:
+    """Parents, children and both die by `kill -9` at random; every job ends as if nothing had happened."""
+    rng = random.Random(0)
+    for kill in range(20):
+        process = parent()
+        time.sleep(rng.uniform(0.25, 0.8))
+        children = _children(tmp_path)
+        victims = [[process.pid], children[:1], [process.pid, *children]][kill % 3]
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if process.pid in victims:
+            process.wait()
+        else:  # the sweep itself goes on; the next one would be refused
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    for _ in range(3):  # a child that was killed last is a failed job, to be tried again
+        process = parent()
+        process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0
+    jobs = load(tmp_path / "sweep").jobs
+    assert [each.state for each in jobs] == ["finished"] * 6
+    assert [weights(tmp_path, each) for each in jobs] == [undisturbed(each) for each in jobs]
+    seen = events(tmp_path)
+    for each in jobs:  # whoever began did so where the last save was, and only one ended
+        own = [e for e in seen if e["job"] == each.folder]
+        assert sum(e["what"] == "end" for e in own) == 1
+        begun = [e["iteration"] for e in own if e["what"] == "begin"]
+        assert begun == sorted(begun)
+
+
+def test_two_parents_do_not_share_a_sweep(tmp_path: Path, parent: Callable[[], Any]) -> None:
+    first = parent()
+    while not (tmp_path / "sweep" / "sweep.json").exists():
+        time.sleep(0.02)
+    second = parent()
+    _, said = second.communicate(timeout=30)
+    assert second.returncode == 1
+    assert b"another process is at work on this sweep" in said
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert len(events(tmp_path)) == 12
+
+
+def test_ctrl_c_lets_jobs_save(tmp_path: Path, parent: Callable[[], Any]) -> None:
+    process = parent()
+    while len(_children(tmp_path)) < 2:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in said  # which the command line turns into 130
+    states = sorted(each.state for each in load(tmp_path / "sweep").jobs)
+    assert states == ["interrupted"] * 2 + ["pending"] * 4
+    assert not _children(tmp_path)
+
+
+def test_a_full_disk_costs_a_line_not_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        if (tmp_path / "sweep" / "sweep.json").exists():
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    jobs = [job(0, 5), job(1, 5)]
+    run(tmp_path, jobs)
+    assert "cannot be written (No space left on device)" in caplog.text
+    monkeypatch.setattr(os, "fsync", real)
+    before = len(events(tmp_path))
+    run(tmp_path, jobs, resume=True)  # the runs themselves say that they are done
+    assert len(events(tmp_path)) == before
+    assert [each.state for each in load(tmp_path / "sweep").jobs] == ["finished"] * 2
+
+
+def _children(tmp_path: Path) -> list[int]:
+    """Jobs of this test that live, whoever their parent is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if SCRIPT.name.encode() in words and f"{tmp_path}/".encode() in words:
+            found.append(int(path.parent.name))
+    return found
