@@ -48,7 +48,7 @@ while iteration < int(words["iterations"]) and not stopped:
         save()
     if iteration == int(words.get("fail_at", -1)) and not (folder / "failed_once").exists():
         (folder / "failed_once").touch()
-        print("something\nerror: method.lr: too bold")
+        sys.stdout.write("something\nerror: method.lr: too bold\n")
         sys.exit(2)
 save()
 note("end")

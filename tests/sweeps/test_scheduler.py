@@ -150,7 +150,7 @@ def test_a_sweep_is_not_begun_twice_nor_resumed_as_another(tmp_path: Path) -> No
     changed.id = "other"
     with pytest.raises(UsageError, match="another one than the one begun there"):
         run(tmp_path, [changed], resume=True)
-    with pytest.raises(UsageError, match="no sweep.json there"):
+    with pytest.raises(UsageError, match=r"no sweep\.json there"):
         run(tmp_path / "nowhere", jobs, resume=True)
 
 

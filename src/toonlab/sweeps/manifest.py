@@ -104,14 +104,16 @@ def load(folder: Path) -> Manifest:
     path = folder / NAME
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        if whole["format"] > FORMAT:
-            raise UsageError(f"{path}: written by a newer toonlab; update toonlab")
-        jobs = [Job(**job) for job in whole["jobs"]]
-        return Manifest(folder, whole["definition"], jobs, whole["plans"])
+        newer = whole["format"] > FORMAT
+        jobs = [] if newer else [Job(**job) for job in whole["jobs"]]
+        kept = None if newer else Manifest(folder, whole["definition"], jobs, whole["plans"])
     except OSError as error:
         raise UsageError(f"resume={folder}: no {NAME} there; give a sweep's folder") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: damaged ({type(error).__name__}); start the sweep anew") from error
+    if kept is None:
+        raise UsageError(f"{path}: written by a newer toonlab; update toonlab")
+    return kept
 
 
 def identity(config: Mapping[str, Any]) -> str:

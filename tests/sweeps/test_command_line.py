@@ -1,0 +1,106 @@
+"""What `-m` becomes before Hydra sees it, and which sweeps are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toonlab.errors import UsageError
+from toonlab.sweeps.command_line import RESUMES, definition_of, sweep_arguments
+from toonlab.sweeps.manifest import Job, Manifest, differences, identity, load
+
+BEGUN = ["method=whitebox", "method.lr=1,2"]
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(RESUMES, "")  # undone at the end
+    monkeypatch.delenv(RESUMES)
+    monkeypatch.setenv("TOONLAB_FAKE_DEVICES", "")
+    job = Job("x", 0, ["method.lr=1"], ["method.lr=1"], "0_whitebox", 10, 1)
+    Manifest(tmp_path, sorted(BEGUN), [job], {"x": {"method": {"lr": 1}}}).save()
+    return tmp_path
+
+
+def test_a_single_run_is_left_alone() -> None:
+    assert sweep_arguments(["train.py", "method=whitebox"]) == ["train.py", "method=whitebox"]
+    assert sweep_arguments(["train.py", "-m", "--help"]) == ["train.py", "-m", "--help"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "given", "added"),
+    [
+        ("", [], ["hydra/launcher=cpus"]),
+        ("a", [], ["hydra/launcher=gpus", "trainer=gpu"]),
+        ("a", ["trainer=ddp"], ["hydra/launcher=gpus"]),
+        ("a", ["trainer=cpu"], ["hydra/launcher=cpus"]),
+        ("a", ["hydra/launcher=basic"], []),
+    ],
+)
+def test_the_launcher_is_the_machines(
+    monkeypatch: pytest.MonkeyPatch, devices: str, given: list[str], added: list[str]
+) -> None:
+    monkeypatch.setenv("TOONLAB_FAKE_DEVICES", devices)
+    argv = ["train.py", "-m", *BEGUN, *given]
+    assert sweep_arguments(argv) == argv + added
+
+
+def test_a_sweep_goes_on_with_its_own_words(begun: Path) -> None:
+    wanted = [*sorted(BEGUN), "-m", f"hydra.sweep.dir='{begun}'", "hydra/launcher=cpus"]
+    assert sweep_arguments(["train.py", "-m", f"resume={begun}"])[1:] == wanted
+    assert sweep_arguments(["train.py", *BEGUN, "-m", f"resume={begun}"])[1:] == wanted
+    how = sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra.launcher.on_error=stop"])
+    assert "hydra.launcher.on_error=stop" in how  # how it runs may change
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["method=whitebox", "method.lr=1,3"], r"\+ method.lr=1,3; - method.lr=1,2"),
+        (["iterations=5", *BEGUN], r"\+ iterations=5"),
+    ],
+)
+def test_another_sweep_is_refused_and_what_changed_is_said(begun: Path, words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        sweep_arguments(["train.py", "-m", *words, f"resume={begun}"])
+
+
+def test_what_is_no_sweep_is_said(begun: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give a sweep's folder"):
+        sweep_arguments(["train.py", "-m", f"resume={tmp_path / 'nowhere'}"])
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").touch()
+    with pytest.raises(UsageError, match="a single run; go on with it without -m"):
+        sweep_arguments(["train.py", "-m", f"resume={run}"])
+    (begun / "sweep.json").write_text('{"format": 1, "jo')
+    with pytest.raises(UsageError, match="damaged"):
+        load(begun)
+    (begun / "sweep.json").write_text('{"format": 99}')
+    with pytest.raises(UsageError, match="newer toonlab"):
+        load(begun)
+
+
+def test_the_definition_is_what_not_how() -> None:
+    argv = [
+        "t",
+        "-m",
+        "b=2",
+        "a=1,2",
+        "hydra/launcher=cpus",
+        "hydra.launcher.report=false",
+        "hydra.sweep.dir=x",
+    ]
+    assert definition_of(argv) == ["a=1,2", "b=2"]
+
+
+def test_a_job_is_known_by_what_it_learns_not_by_where_it_writes() -> None:
+    one = {"method": {"lr": 1.0}, "outputs_dir": "/a", "data": {"cache_dir": "/a/.cache", "size": 64}}
+    other = {"outputs_dir": "/b", "data": {"size": 64, "cache_dir": "/b/.cache"}, "method": {"lr": 1.0}}
+    assert identity(one) == identity(other)
+    assert identity(one) != identity({**one, "method": {"lr": 2.0}})
+    assert differences(one, {**other, "method": {"lr": 2.0}, "new": 1}) == [
+        "method.lr: 1.0 -> 2.0",
+        'new: "nothing" -> 1',
+    ]
