@@ -27,13 +27,19 @@ def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> La
         size: pixels of each photo's side; `cfg.bank_size` by default.
 
     Raises:
-        UsageError: no folder is named, or it holds no image.
+        UsageError: no folder is named, it holds no image, or `size` gives no whole cells.
     """
+    photos, side, multiple = bank_photos(cfg), size or cfg.bank_size, method.painter.multiple
+    if side % multiple:
+        near = round(side / multiple) * multiple
+        raise UsageError(
+            f"bank_size={side}: this generator takes multiples of {multiple}, {near} for instance"
+        )
     return open_bank(
-        bank_photos(cfg),
+        photos,
         encode=lambda batch: method.painter.encode(batch.to(method.device)).cpu(),
         key=weights_key(method.painter.state_dict()),
-        size=size or cfg.bank_size,
+        size=side,
         cache_dir=Path(cfg.cache_dir),
     )
 
@@ -59,11 +65,10 @@ def bank_photos(cfg: DictConfig) -> list[Path]:
     folder = Path(str(cfg.bank)).expanduser()
     if not isinstance(cfg.bank_size, int) or cfg.bank_size < 32:
         raise UsageError(f"bank_size={cfg.bank_size}: pixels of each photo's side, 32 or more")
-    photos = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS and not p.is_dir())
-        if folder.is_dir()
-        else []
-    )
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "no such folder"
+        raise UsageError(f"bank={folder}: {what}; name a folder of clean photos")
+    photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS and not p.is_dir())
     if not photos:
-        raise UsageError(f"bank={folder}: no such folder, or no image in it")
+        raise UsageError(f"bank={folder}: no image in it; name a folder of clean photos")
     return photos
