@@ -111,7 +111,7 @@ def test_what_hydra_says_of_a_sweep_is_no_answer() -> None:
     """On stdout it would print a traceback of logging's for each job, once nobody reads."""
     register_resolvers()
     for path in CONF.glob("*.yaml"):
-        if "hydra:" not in path.read_text():
+        if "job_logging" not in path.read_text():  # a part of others
             continue
         with initialize_config_dir(str(CONF), version_base="1.3"):
             said = compose(path.stem, return_hydra_config=True).hydra.hydra_logging
