@@ -24,6 +24,7 @@ from toonlab.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONF = PROJECT / "conf"
+FULL_ERRORS = "TOONLAB_FULL_ERRORS"  # whether this command's user wants tracebacks
 
 
 @ending_quietly()
@@ -51,7 +52,8 @@ def main(*, config: str, task: str) -> None:
     # times what it saves on an idle one. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_resolvers()
-    full_errors = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    # Kept for the children that Lightning starts: what they find in Hydra's variable is ours, set below.
+    full_errors = os.environ.setdefault(FULL_ERRORS, os.environ.get("HYDRA_FULL_ERROR", "0")) != "0"
     # Else Hydra prints its own long message and swallows the exception that ours is made from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
