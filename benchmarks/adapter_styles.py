@@ -10,6 +10,13 @@ same held-out photos and cartoons, painted by the EMA weights of the last iterat
   what each style sees are equal;
 - `parallel, fewer`: one network with as many updates as one single network has.
 
+With --start CKPT all of them start from trained weights (src/import_weights.py makes a CKPT of published
+ones) and none has a warm-up. Then there are two more rows:
+
+- `start`: those weights as they are;
+- `… added`: the trunk stands still, and each style is added to it alone, with as many updates as a single
+  network has.
+
 It drives src/train.py and src/eval.py. Interrupted, a training goes on in its middle; what is finished is
 never repeated.
 """
@@ -20,15 +27,17 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from adapter_models import Model, listed, models
 from adapter_sheet import sheet
+from adapter_table import table
 from resumable import settle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,57 +46,10 @@ STYLES = ("anime_peppercarrot", "anime_wesnoth", "anime_bbb")
 KINDS = ("parallel", "low_rank", "norm")
 
 
-class Model(NamedTuple):
-    """A network to train, and the styles that it is to paint."""
-
-    row: str
-    folder: Path
-    styles: tuple[str, ...]
-    iterations: int
-    settings: list[str]
-
-
-def models(options: argparse.Namespace) -> list[Model]:
-    """Return every network of the comparison."""
-    n, styles = options.iterations, tuple(options.styles)
-    found = [
-        Model("single", options.output / f"single_{style}", (style,), n, single(options, style))
-        for style in styles
-    ]
-    for kind in options.kinds:
-        many = adapted(options, kind)
-        found.append(Model(kind, options.output / kind, styles, n * len(styles), many))
-    if options.fewer and "parallel" in options.kinds:
-        share = Model(
-            "parallel, fewer", options.output / "parallel_fewer", styles, n, adapted(options, "parallel")
-        )
-        found.append(share)
-    return found
-
-
-def single(options: argparse.Namespace, style: str) -> list[str]:
-    folder = options.data / style
-    return [
-        "method=cartoongan", "data=unpaired", f"cartoons={folder}/train", f"val_cartoons={folder}/val",
-        f"method.generator.width={options.width}", f"method.generator.blocks={options.blocks}",
-        f"method.discriminator.width={options.width // 2}",
-    ]  # fmt: skip
-
-
-def adapted(options: argparse.Namespace, kind: str) -> list[str]:
-    train, val = (
-        _listed({style: options.data / style / part for style in options.styles}) for part in ("train", "val")
-    )
-    return [
-        "method=adapted_cartoongan", f"method.kind={kind}", "data=multidomain", f"domains={train}",
-        f"val_domains={val}", f"method.rank={options.width // 2}", "method.pool_size=0",  # as CartoonGAN's
-        f"method.generator.trunk.width={options.width}", f"method.generator.trunk.blocks={options.blocks}",
-        f"method.discriminator.trunk.width={options.width // 2}",
-    ]  # fmt: skip
-
-
 def train(model: Model, options: argparse.Namespace) -> None:
     """Train `model`, from where it stands."""
+    if model.checkpoint:
+        return
     result = model.folder / "result.json"
     if result.exists() and json.loads(result.read_text())["status"] == "finished":
         return
@@ -108,21 +70,19 @@ def train(model: Model, options: argparse.Namespace) -> None:
 def evaluate(model: Model, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Score `model` on all of the held-out folders; return what src/eval.py reports of each style."""
     folder, val = model.folder / "scores", {style: options.data / style / "val" for style in model.styles}
+    style = [f"style={model.styles[0]}"] if model.row.endswith(", added") else []
     if len(val) == 1:
         reports = dict.fromkeys(val, folder / "report.json")
         data = ["data=unpaired", *(f"cartoons={path}" for path in val.values())]
     else:
         reports = {style: folder / style / "report.json" for style in val}
-        data = ["data=multidomain", f"domains={_listed(val)}"]
+        data = ["data=multidomain", f"domains={listed(val)}"]
     if not all(path.exists() for path in reports.values()):
         _put_aside(folder)
-        photos = [f"photos={options.data}/photos/val", f"data.size={options.size}"]
-        call("eval.py", [f"ckpt={model.folder}", f"output={folder}", *data, *photos])
+        photos = [f"photos={options.data}/photos/val", f"data.size={options.eval_size}"]
+        ckpt = model.checkpoint or model.folder
+        call("eval.py", [f"ckpt={ckpt}", f"output={folder}", *data, *photos, *style])
     return {style: json.loads(path.read_text()) for style, path in reports.items()}
-
-
-def _listed(folders: Mapping[str, Path]) -> str:
-    return "{" + ",".join(f"{name}:{folder}" for name, folder in folders.items()) + "}"
 
 
 def _put_aside(folder: Path) -> None:
@@ -141,63 +101,6 @@ def call(script: str, arguments: Sequence[str]) -> None:
         )
 
 
-def parameters(model: Model) -> tuple[int, int]:
-    """Return a style's own parameters (their mean) and those of the whole generator."""
-    result = json.loads((model.folder / "result.json").read_text())
-    whole = result["generator_parameters"]
-    if len(model.styles) == 1:
-        return whole, whole
-    own = [each["parameters"] for each in result["domains"].values()]
-    return round(sum(own) / len(own)), whole
-
-
-def table(
-    found: Sequence[Model], scores: dict[Path, dict[str, dict[str, Any]]], styles: Sequence[str]
-) -> str:
-    """Write Markdown: KID and FD of each style, beside what cartoons and unpainted photos score."""
-    names = [
-        name for name in scores[found[0].folder][styles[0]]["scores"] if name.startswith(("kid", "fd", "fid"))
-    ]
-    names = [name for name in names if "std" not in name]
-    plain = parameters(found[0])[1]
-    lines = []
-    for name in names:
-        references = {
-            style: scores[model.folder][style]["scores"][name] for model in found for style in model.styles
-        }
-        heads = [f"{style} (n = {references[style]['n']})" for style in styles]
-        lines += [
-            f"\n**{name}**, lower is better\n",
-            f"| | updates | {' | '.join(heads)} | mean | a style's own parameters | all generators |",
-            "|---" * (len(styles) + 5) + "|",
-        ]
-        for title, key in (("cartoons against cartoons", "real_vs_real"), ("photo as it is", "source_as_is")):
-            values = [references[style][key] for style in styles]
-            lines.append(_row(title, "", values, "", ""))
-        for row in dict.fromkeys(model.row for model in found):
-            group = [model for model in found if model.row == row]
-            values = [
-                scores[m.folder][style]["scores"][name]["value"]
-                for style in styles
-                for m in group
-                if style in m.styles
-            ]
-            own = round(sum(parameters(model)[0] for model in group) / len(group))
-            whole = sum(parameters(model)[1] for model in group)
-            updates = " + ".join(f"{model.iterations:,}" for model in group)
-            lines.append(
-                _row(
-                    row, updates, values, f"{own:,} ({own / plain:.2%})", f"{whole:,} ({whole / plain:.2f} x)"
-                )
-            )
-    return "\n".join(lines)
-
-
-def _row(title: str, updates: str, values: Sequence[float], *rest: str) -> str:
-    cells = [f"{value:.4g}" for value in (*values, sum(values) / len(values))]
-    return f"| {' | '.join([title, updates, *cells, *rest])} |"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -210,7 +113,10 @@ def main() -> None:
     parser.add_argument(
         "--iterations", type=int, default=6000, help="updates of each single network's generator"
     )
-    parser.add_argument("--size", type=int, default=256, help="pixels")
+    parser.add_argument("--size", type=int, default=256, help="of a crop to train on, pixels")
+    parser.add_argument("--eval-size", type=int, help="of a picture to score; by default that of a crop")
+    parser.add_argument("--start", type=lambda text: Path(text).expanduser().absolute(), help="see above")
+    parser.add_argument("--rows", nargs="+", help="train and score these alone: several GPUs share the work")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument(
         "--width", type=int, default=64, help="of the generator; the discriminator's is half of it"
@@ -224,10 +130,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "outputs/benchmarks/adapter_styles")
     parser.add_argument("--sheet", type=Path, help="also paint photographs out of packages into this picture")
     options = parser.parse_args()
-    options.output = options.output.expanduser().absolute()
+    options.output, options.eval_size = (
+        options.output.expanduser().absolute(),
+        options.eval_size or options.size,
+    )
     settle(
         options.output,
-        {k: v for k, v in vars(options).items() if k not in ("output", "sheet", "kinds", "fewer")},
+        {k: v for k, v in vars(options).items() if k not in ("output", "sheet", "kinds", "fewer", "rows")},
     )
     found, scores = models(options), {}
     for model in tqdm(found, unit="network"):
@@ -237,13 +146,13 @@ def main() -> None:
     (options.output / "table.md").write_text(text + "\n")
     print(text)
     if options.sheet:
-        columns = [m for m in found if m.row in ("single", "parallel")]
+        columns = [m for m in found if m.row in ("start", "single", "parallel", "parallel, added")]
         sheet(
             [
-                (f"{m.row}: {s}", m.folder, s if len(m.styles) > 1 else None)
+                (f"{m.row}: {s}", m.checkpoint or m.folder, s if m.row.startswith("parallel") else None)
                 for s in options.styles
                 for m in columns
-                if s in m.styles
+                if s in m.styles and (m.row != "start" or s == options.styles[0])
             ],
             options.sheet,
         )

@@ -44,7 +44,6 @@ def plant(photos: Path, fault: str) -> Path:
     if fault != "missing":
         path.mkdir()
     if fault == "dangling":
-        (path / "good.png").symlink_to(photos / "0.png")
         (path / "x.png").symlink_to(path / "gone.png")
     if fault == "loop":
         (path / "x.png").symlink_to(path / "x.png")
@@ -59,13 +58,13 @@ def plant(photos: Path, fault: str) -> Path:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("file", "0.png: a file; name a folder"),
-        ("missing", "missing: no such folder; name a folder"),
-        ("empty", "empty: no image in it"),
-        ("texts", "texts: no image in it"),
-        ("dangling", r"dangling/x\.png: cannot be read \(No such file or directory\); mend or remove it"),
-        ("loop", r"loop/x\.png: cannot be read"),
-        ("unreadable", r"none of 1 photos can be decoded, such as .*unreadable/x\.png"),
+        ("file", r"0\.png is a file, not a folder; pass bank=DIR"),
+        ("missing", "missing does not exist; pass bank=DIR"),
+        ("empty", "empty holds no usable image; .* found: no such file"),
+        ("texts", r"texts holds no usable image; .*ignored 1 files that are not images \(1 \.txt\)"),
+        ("dangling", r"dangling holds no usable image; .* x\.png \(.*No such file"),
+        ("loop", r"loop holds no usable image; .* x\.png \(.*symbolic links"),
+        ("unreadable", r"unreadable holds no usable image; .* x\.png \(not an image"),
     ],
 )
 def test_a_wrong_bank_is_one_line(
@@ -76,6 +75,19 @@ def test_a_wrong_bank_is_one_line(
     assert str(caught.value).startswith("bank")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_what_cannot_be_read_beside_good_photos_is_passed_over_and_named(
+    photos: Path, tmp_path: Path, method: LatentInpainting, caplog: pytest.LogCaptureFixture
+) -> None:
+    for fault in ("dangling", "loop", "unreadable"):
+        (plant(photos, fault) / "x.png").rename(photos / f"{fault}.png")
+    with caplog.at_level("WARNING"):
+        bank = bank_for(named(tmp_path, photos), method)
+    assert sorted(Path(photo).name for photo in bank.photos) == ["0.png", "1.png", "2.png"]
+    assert "bank: skipped 3 of 6 files" in caplog.text
+    for fault in ("dangling", "loop", "unreadable"):
+        assert f"{fault}.png" in caplog.text
 
 
 def test_no_bank_at_all_says_what_to_name(tmp_path: Path, method: LatentInpainting) -> None:
@@ -97,7 +109,7 @@ def test_a_side_without_whole_cells_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=f"^bank_size={size}: .*{words}"):
         bank_for(named(tmp_path, photos, size), method)
-    assert not (tmp_path / "cache").exists()
+    assert not list(tmp_path.rglob("maps.npy"))
 
 
 def test_any_number_of_whole_cells_is_taken(photos: Path, tmp_path: Path, method: LatentInpainting) -> None:
@@ -126,4 +138,4 @@ def test_the_real_command_says_it_in_one_line(cli: Cli, photos: Path, tmp_path: 
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert f"{wrong / 'x.png'}: cannot be read" in line
+    assert f"bank={wrong} holds no usable image" in line

@@ -54,8 +54,6 @@ def test_a_run_needs_a_generator_with_a_latent(composed, tmp_path: Path) -> None
     write_imported(flat, state, painting={}, config={"method": {"generator": node}}, origin={})
     with pytest.raises(UsageError, match=r"flat\.ckpt: its generator, UNet, has no latent"):
         train.run(settings(composed, f"ckpt={flat}"))
-    with pytest.raises(UsageError, match="starts from nothing"):
-        train.run(composed("data=synthetic", f"ckpt={flat}"))
     with pytest.raises(UsageError, match=r"bank=.*somewhere: for method=latent_inpainting completion=search"):
         train.run(composed("data=synthetic", "bank=somewhere"))
     with pytest.raises(UsageError, match="completion=search is a way of method=latent_inpainting"):
@@ -100,7 +98,7 @@ def test_eval_prints_the_completion_beside_its_baselines(
 
 
 def test_a_search_trains_on_one_batch_with_a_bank(
-    composed, tmp_path: Path, trained: Path, photos: Path
+    composed, tmp_path: Path, trained: Path, photos: Path, reads_of
 ) -> None:
     more = ["completion=search", f"ckpt={trained}", "bank_size=32"]
     with pytest.raises(UsageError, match=r"data\.overfit=true"):
@@ -113,7 +111,9 @@ def test_a_search_trains_on_one_batch_with_a_bank(
     terms = {"generator/context", "generator/prior", "generator/bank", "generator/tv"}
     assert terms <= {key for line in lines for key in line}
     # Scored with the bank that it was trained with, unless another is named.
+    reads = reads_of(tmp_path / "checkpoints" / "last.ckpt")
     evaluate.run(composed(f"ckpt={tmp_path}", f"output={tmp_path / 'eval'}", config="eval"))
+    assert len(reads) == 1
     assert len(json.loads((tmp_path / "eval" / "report.json").read_text())["scores"]) == 6
     with pytest.raises(UsageError, match="searches, and has no network"):
         load_inpainting(tmp_path / "checkpoints" / "last.ckpt", completion="learned")
@@ -191,8 +191,10 @@ def test_one_of_several_styles_is_completed(composed, tmp_path: Path) -> None:
     assert torch.allclose(one.adversarial.fool(scores), torch.nn.functional.softplus(-scores).mean())
     assert not load_inpainting(path, settings=node, style={"a": 0.5, "b": 0.5}).judged
     cfg = settings(composed, f"ckpt={path}", "style=b")
-    loaded = pretrained.frozen_generator(cfg)
+    start = pretrained.start_of(cfg, [])
     assert cfg.method.generator._target_.endswith("ResnetGenerator")
-    make(cfg, "method").generator.load_state_dict(loaded.generator.state_dict())
+    method = make(cfg, "method")
+    pretrained.begin(method, start, str(path))
+    assert torch.equal(method.generator(photos), load_generator(path, style="b").generator(photos))
     with pytest.raises(UsageError, match="style=b: of the checkpoint"):
         train.run(composed("data=synthetic", "style=b"))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from toonlab.engine.checkpoint import build, read
+from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
-from toonlab.methods.adapted import AdaptedCartoonGAN, nearest
+from toonlab.methods.adapted import SHOWN, AdaptedCartoonGAN, nearest
 from toonlab.networks.adapters import Adapted
 from toonlab.networks.discriminators import EdgeDiscriminator
 from toonlab.networks.resnet import ResnetGenerator
 
 log = logging.getLogger(__name__)
-
-SHOWN = 16  # cartoons that tell what a domain looks like
 
 
 class Trained(NamedTuple):
@@ -91,11 +90,11 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
     return trained
 
 
-def grow(method: AdaptedCartoonGAN, trained: Trained, data: Any, like: str | None) -> None:
+def grow(toon: ToonMethod, trained: Trained, data: Any, like: str | None) -> None:
     """Put the weights of `trained` into `method`, whose networks hold one more style, and start that one.
 
     Args:
-        method: as `adopt` described it.
+        toon: an AdaptedCartoonGAN as `adopt` described it.
         trained: by `adopt`.
         data: the data module; shows the new domain's cartoons.
         like: the domain whose norms the new one begins with; by default the one that looks most like it.
@@ -103,6 +102,7 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Any, like: str | Non
     Raises:
         UsageError: there is no domain `like`.
     """
+    method = cast("AdaptedCartoonGAN", toon)  # `settle` asked for it
     (name,) = method.trained
     held = trained.generator.domains
     if like and like not in held:
@@ -120,12 +120,6 @@ def grow(method: AdaptedCartoonGAN, trained: Trained, data: Any, like: str | Non
     if judge := trained.discriminator:
         judge.add(name, like=chosen if chosen in judge.domains else None, fresh_own=True)
         method.discriminator.load_state_dict(judge.state_dict())
-
-
-def look(method: AdaptedCartoonGAN, data: Any) -> None:
-    """Let a method see what each of its domains looks like, for the day when one is added."""
-    for domain in method.trained:
-        method.describe(domain, data.panel(SHOWN, "cartoon", domain))
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], prefix: str, path: Path) -> None:

@@ -118,16 +118,26 @@ def _is_sweep(value: str) -> bool:
 def register_resolvers() -> None:
     """Teach OmegaConf `${project:}`, `${short_id:}` and `${share:whole,part,least}`, a rounded product.
 
-    And `${domain_names:}`, the names of the styles that the data has.
+    And `${domain_names:}`, the names of the styles that the data has, and `${warm_up:part}`, iterations.
     """
     OmegaConf.register_new_resolver("project", lambda: str(PROJECT), replace=True)
     OmegaConf.register_new_resolver("short_id", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("domain_names", _domain_names, replace=True)
     OmegaConf.register_new_resolver("share", _share, replace=True)
+    OmegaConf.register_new_resolver("warm_up", _warm_up, replace=True)
 
 
 def _share(whole: int, part: float, least: int = 0) -> int:
     return max(round(whole * part), least)
+
+
+def _warm_up(part: float, *, _root_: DictConfig) -> int:
+    """Return a part of the iterations; 0 for trained weights, which it would teach to copy the photo again.
+
+    A style that is added to them does get it (methods.md section 7): it begins as another style.
+    """
+    trained = _root_.get("ckpt") is not None and _root_.get("add_domain") is None
+    return 0 if trained else _share(_root_.iterations, part)
 
 
 def _domain_names(*, _root_: DictConfig) -> list[str]:

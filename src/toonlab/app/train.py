@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import wandb_run
-from toonlab.app.adopt import adopt, grow, look
-from toonlab.app.domains import learns_many, settle
+from toonlab.app.adopt import adopt, grow
+from toonlab.app.checks import FOLDERS, check, check_pairs, check_rate, check_size
+from toonlab.app.domains import settle
 from toonlab.app.memory import keep_freed
-from toonlab.app.precision import check_precision
-from toonlab.app.pretrained import frozen_generator, prepare_search, take_weights
+from toonlab.app.outcome import announce, find, say_what_next, write_result
+from toonlab.app.pretrained import begin, prepare_search, start_of
 from toonlab.app.resume import saved_config
-from toonlab.app.setup import environment, make, quiet
+from toonlab.app.setup import make, quiet
 from toonlab.data.demo import photographs
 from toonlab.data.ignore import read as read_ignore
-from toonlab.engine.checkpoint import Checkpoints, read
+from toonlab.engine.checkpoint import read
 from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
-from toonlab.engine.records import Records
 from toonlab.errors import UsageError
-from toonlab.methods.adapted import AdaptedCartoonGAN
 from toonlab.networks.frozen import Features
 
 log = logging.getLogger(__name__)
-
-FOLDERS = ("photos", "cartoons", "source", "val_photos", "val_cartoons", "val_source")
-"""Keys that name folders of the user's."""
 
 
 def run(cfg: DictConfig) -> None:
@@ -51,8 +45,8 @@ def run(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     overrides = HydraConfig.get().overrides.task
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
-    _check(cfg)
-    pretrained = frozen_generator(cfg)
+    check(cfg)
+    start = start_of(cfg, overrides)
     trained = adopt(cfg, overrides) if cfg.get("add_domain") and not cfg.resume else None
     last = _prepare(folder, cfg)
 
@@ -60,8 +54,8 @@ def run(cfg: DictConfig) -> None:
     method = make(cfg, "method")
     if not isinstance(method, ToonMethod):
         raise UsageError(f"{type(method).__name__} learns nothing: draw with src/stylize.py method=…")
-    if pretrained:
-        take_weights(method, pretrained)
+    if start:
+        begin(method, start, cfg.ckpt)
     prepare_search(cfg, method, last)
     _calibrate(cfg, method, folder)
     whole: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
@@ -71,16 +65,18 @@ def run(cfg: DictConfig) -> None:
     if method.completes:
         method.config |= {key: whole[key] for key in ("bank", "bank_size")}
     data: LightningDataModule = make(cfg, "data", extras=list(method.extras))
-    _check_pairs(method, data)
-    _check_size(cfg, method)
-    if isinstance(method, AdaptedCartoonGAN) and not cfg.resume:
-        grow(method, trained, data, cfg.like) if trained else look(method, data)
+    check_pairs(method, data)
+    check_size(cfg, method)
+    if trained:
+        grow(method, trained, data, cfg.like)
+    elif not cfg.resume:
+        method.meet(data)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
     logger = wandb_run.start(cfg, folder)
     trainer: Trainer = make(
         cfg, "trainer", callbacks=callbacks, logger=logger or False, default_root_dir=str(folder)
     )
-    _announce(cfg, method, folder, last)
+    announce(cfg, method, folder, last)
 
     status = "failed"
     try:
@@ -88,7 +84,7 @@ def run(cfg: DictConfig) -> None:
         status = "finished" if method.iteration >= cfg.iterations else "interrupted"
     finally:
         if trainer.is_global_zero:
-            _write_result(folder, cfg, trainer, method, status)
+            write_result(folder, cfg, trainer, method, status)
         wandb_run.finish(logger, exit_code=0 if status == "finished" else 1)
     if not trainer.is_global_zero:
         return
@@ -96,25 +92,8 @@ def run(cfg: DictConfig) -> None:
         log.info(
             "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
         )
-        sys.exit(128 + (_find(trainer, Interrupt).received or 0))
-    if method.completes:
-        log.info(
-            "Finished %d iterations. Score it, then complete damaged photos with it:\n"
-            "  python src/eval.py ckpt=%s\n"
-            "  python src/inpaint.py ckpt=%s input=PHOTOS mask=MASKS output=COMPLETED",
-            method.iteration,
-            folder,
-            folder,
-        )
-        return
-    log.info(
-        "Finished %d iterations. Score it, then paint with it:\n"
-        "  python src/eval.py ckpt=%s\n  python src/stylize.py ckpt=%s %sinput=PHOTOS output=CARTOONS",
-        method.iteration,
-        folder,
-        folder,
-        f"style={method.trained[-1]} " if method.trained else "",
-    )
+        sys.exit(128 + (find(trainer, Interrupt).received or 0))
+    say_what_next(method, folder)
 
 
 def _settled(cfg: DictConfig) -> DictConfig:
@@ -136,70 +115,6 @@ def _absolute(path: object) -> str:
     return str(Path(str(path)).expanduser().absolute())
 
 
-def _check(cfg: DictConfig) -> None:
-    for key in ("iterations", "log_every", "eval_every", "save_every"):
-        if not isinstance(cfg[key], int) or cfg[key] < 1:
-            raise UsageError(f"{key}={cfg[key]}: a whole number of iterations, 1 or more")
-    for key in FOLDERS:
-        if cfg[key] is not None and key not in cfg.data:
-            fits = "data=paired layout=concat" if "source" in key else "data=unpaired, or data=paired"
-            if learns_many(cfg):
-                fits = "data=multidomain domains={NAME: DIR, OTHER: DIR}"
-            raise UsageError(f"{key}=… is not used by this data set; add {fits}")
-    if cfg.layout != "folders" and "layout" not in cfg.data:
-        raise UsageError(f"layout={cfg.layout} is not used by this data set; add data=paired source=DIR")
-    if cfg.get("ckpt") and not (cfg.add_domain or "needs_ckpt" in cfg.method):
-        raise UsageError(
-            f"ckpt={cfg.ckpt}: this method starts from nothing; go on with resume=RUN_DIR, or learn one more "
-            "style with method=adapted_cartoongan add_domain=NAME"
-        )
-    accelerator = cfg.trainer.get("accelerator", "auto")
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UsageError(
-            f"trainer.accelerator={accelerator}: torch sees no GPU on this machine; use trainer=cpu"
-        )
-    check_precision(cfg)
-    _check_preset(cfg)
-    if accelerator == "cpu" and torch.cuda.is_available():
-        log.info("This machine has a GPU; trainer=gpu would use it.")
-
-
-def _check_rate(cfg: DictConfig, begun: int) -> None:
-    lr = cfg.method.get("lr", 1.0)
-    rate = make(cfg, "method.lr") if isinstance(lr, DictConfig) else lr
-    if callable(rate) and rate(begun) == 0 and rate(cfg.iterations - 1) == 0:
-        raise UsageError(
-            f"iterations={cfg.iterations}: method.lr has fallen to 0 by iteration {begun}, so nothing more "
-            "is learnt; start a new run with the larger number: its learning rate falls later"
-        )
-
-
-def _check_pairs(method: ToonMethod, data: LightningDataModule) -> None:
-    if method.needs_pairs and not getattr(data, "paired", False):
-        name = HydraConfig.get().runtime.choices["method"]
-        raise UsageError(
-            f"method={name} learns from photos with their own cartoons ({', '.join(method.needs_pairs)}): "
-            "use data=paired photos=DIR cartoons=DIR, or set their weights to 0, as in gan_v1 and cyclegan"
-        )
-
-
-def _check_preset(cfg: DictConfig) -> None:
-    """Refuse weights that belong to another method, which might have terms of the same names."""
-    method, preset = HydraConfig.get().runtime.choices["method"], cfg.get("preset")
-    if preset and method not in preset.methods:
-        right = " or ".join(f"method={name}" for name in preset.methods)
-        raise UsageError(f"preset={preset.name} is for {right}, not for method={method}")
-
-
-def _check_size(cfg: DictConfig, method: ToonMethod) -> None:
-    multiple = getattr(method.generator, "multiple", 1)
-    if (size := cfg.data.get("size")) and size % multiple:
-        near = max(1, round(size / multiple)) * multiple
-        raise UsageError(
-            f"data.size={size}: this generator takes multiples of {multiple}, {near} for instance"
-        )
-
-
 def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
     """Write the config of a new run, or return the checkpoint of an old one.
 
@@ -213,7 +128,7 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
-        _check_rate(cfg, done)
+        check_rate(cfg, done)
         if _is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last
@@ -239,46 +154,3 @@ def _calibrate(cfg: DictConfig, method: ToonMethod, folder: Path) -> None:
                 # Kept, for a resume on other hardware would measure something else in the last digits.
                 (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
             log.info("%s: calibrated, features.scale=%.6g", features.name, scale)
-
-
-def _announce(cfg: DictConfig, method: ToonMethod, folder: Path, last: Path | None) -> None:
-    size = sum(p.numel() for p in method.generator.parameters())
-    log.info(
-        "%s: generator of %s parameters, %s iterations, run folder %s",
-        type(method).__name__,
-        f"{size:,}",
-        f"{cfg.iterations:,}",
-        folder,
-    )
-    for domain, facts in method.facts().get("domains", {}).items():
-        log.info(
-            "  %-16s %s parameters, %.2f %% of the plain generator's%s",
-            domain,
-            f"{facts['parameters']:,}",
-            100 * facts["share"],
-            "" if domain in method.trained else " (frozen)",
-        )
-    if last:
-        log.info("Going on from %s", last)
-
-
-def _write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonMethod, status: str) -> None:
-    records, best = _find(trainer, Records), _find(trainer, Checkpoints)
-    result = {
-        "status": status,
-        "method": type(method).__name__,
-        "iterations": method.iteration,
-        "seconds": round(records.seconds, 3),
-        "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
-        "validation": {"iteration": method.scored_at, **method.scores},
-        "best": {"iteration": best.best_iteration, method.monitor or best.monitor: best.best_score},
-        "generator_parameters": sum(p.numel() for p in method.generator.parameters()),
-        **method.facts(),
-        "seed": cfg.seed,
-        **environment(),
-    }
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-
-
-def _find(trainer: Trainer, kind: type[Any]) -> Any:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]

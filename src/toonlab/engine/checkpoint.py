@@ -204,7 +204,13 @@ def load_network(path: Path, *, average: bool = True, reverse: bool = False) -> 
     Raises:
         UsageError: see `read`; or the weights do not fit the network, or nothing paints the other way.
     """
-    checkpoint = read(path)
+    return rebuild(read(path), path, average=average, reverse=reverse)
+
+
+def rebuild(
+    checkpoint: Mapping[str, Any], path: Path, *, average: bool = True, reverse: bool = False
+) -> Loaded:
+    """Do `load_network` with what `read` returned of `path`."""
     about = checkpoint["toonlab"]
     name = "inverse_generator" if reverse else "generator"
     if name not in about["config"]["method"]:

@@ -97,6 +97,7 @@ class ToonMethod(LightningModule):
         self.warmup_iterations = warmup_iterations
         self.iteration = 0
         self.config: dict[str, Any] = {}
+        self.origin: dict[str, str] | None = None  # of weights that others trained: their licence goes on
         self.latest: dict[str, Tensor] = {}
         self.scores: dict[str, float] = {}
         self.scored_at = 0
@@ -135,8 +136,6 @@ class ToonMethod(LightningModule):
 
     def panel(self, photos: Tensor, first: int) -> dict[str, Tensor]:
         """Return a sample picture's columns by title, `(B, 3, H, W)`; `first` is the first photo's number."""
-        if self.domains:
-            return {self.source: photos, **{domain: self(photos, domain) for domain in self.domains}}
         return {self.source: photos, "output": self.paint_raw(photos), "EMA output": self(photos)}
 
     def completed(self, photos: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,6 +145,15 @@ class ToonMethod(LightningModule):
     def facts(self) -> dict[str, Any]:
         """What `result.json` is to say besides; plain values."""
         return {}
+
+    def begin_with(self, generator: nn.Module) -> None:
+        """Take the weights of a trained generator, as the config describes it."""
+        self.generator.load_state_dict(generator.state_dict())
+        if self.ema:
+            self.ema.average.load_state_dict(self.generator.state_dict())
+
+    def meet(self, data: Any) -> None:
+        """Look at the data module before a new run's first iteration, if the method wants to."""
 
     # What it gets -----------------------------------------------------------
 
@@ -298,7 +306,10 @@ class ToonMethod(LightningModule):
             "painting": self.painting(),
             "config": self.config,
         }
+        if self.origin:
+            checkpoint["toonlab"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = checkpoint["toonlab"]
         self.iteration, self.scores, self.scored_at = about["iteration"], about["scores"], about["scored_at"]
+        self.origin = about.get("origin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from toonlab.engine.method import Images
 from toonlab.engine.pool import ImagePool
 from toonlab.methods.cartoongan import CartoonGAN
 from toonlab.networks.adapters import Adapted
+
+SHOWN = 16  # cartoons that tell what a domain looks like
 
 
 class AdaptedCartoonGAN(CartoonGAN):
@@ -62,7 +65,6 @@ class AdaptedCartoonGAN(CartoonGAN):
         # "@": a ModuleDict has methods whose names are fine names for a domain.
         self.pools = nn.ModuleDict({f"@{domain}": ImagePool(pool_size) for domain in self.trained})
         self.likeness: dict[str, Tensor] = {}
-        self.origin: dict[str, str] | None = None  # of a trunk that others trained: its licence goes on
 
     def domain_of(self, batch: Images) -> str:
         """Return the domain of a batch."""
@@ -80,6 +82,25 @@ class AdaptedCartoonGAN(CartoonGAN):
         domain = self.domain_of(batch)
         pool = cast("ImagePool", self.pools[f"@{domain}"])
         return pool.query(views["cartoon"], self.rng(f"pool-{domain}"))
+
+    def begin_with(self, generator: nn.Module) -> None:
+        """Take a trained generator as the trunk, which every style begins as."""
+        own = cast("Adapted", self.generator)
+        super().begin_with(
+            Adapted(
+                trunk=copy.deepcopy(generator),
+                domains=own.domains,
+                kind=own.kind,
+                where=own.where,
+                rank=own.rank,
+                own=own.own,
+            )
+        )
+
+    def meet(self, data: Any) -> None:
+        """See what each trained domain looks like, for the day when one is added."""
+        for domain in self.trained:
+            self.describe(domain, data.panel(SHOWN, "cartoon", domain))
 
     @torch.no_grad()
     def describe(self, domain: str, cartoons: Tensor) -> Tensor:
@@ -118,13 +139,10 @@ class AdaptedCartoonGAN(CartoonGAN):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["toonlab"]["likeness"] = self.likeness
-        if self.origin:
-            checkpoint["toonlab"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         self.likeness = checkpoint["toonlab"]["likeness"]
-        self.origin = checkpoint["toonlab"].get("origin")
 
 
 def nearest(cartoons: Tensor, known: dict[str, Tensor]) -> str | None:
