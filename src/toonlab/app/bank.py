@@ -26,9 +26,14 @@ def bank_for(cfg: DictConfig, method: Completing) -> LatentBank:
         method: its generator encodes.
 
     Raises:
-        UsageError: see `bank_photos`.
+        UsageError: see `bank_photos`; or `bank_size` gives no whole cells.
     """
-    photos = bank_photos(cfg)
+    photos, multiple = bank_photos(cfg), method.painter.multiple
+    if cfg.bank_size % multiple:
+        near = round(cfg.bank_size / multiple) * multiple
+        raise UsageError(
+            f"bank_size={cfg.bank_size}: this generator takes multiples of {multiple}, {near} for instance"
+        )
     report(photos, "bank")
     return open_bank(
         photos.files,

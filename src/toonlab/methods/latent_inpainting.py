@@ -91,6 +91,13 @@ class LatentInpainting(Completing):
     def generators(self) -> list[nn.Module]:
         return [self.completion]
 
+    def on_fit_start(self) -> None:
+        if self.searching and self.trainer.world_size > 1:
+            raise UsageError(
+                f"trainer.devices={self.trainer.world_size}: completion=search moves one batch's latents; "
+                "use trainer.devices=1"
+            )
+
     def render(self, batch: Images) -> Images:
         return self._moved(batch["photo"]) if self.searching else self._corrected(batch["photo"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from toonlab.engine.terms import Terms
@@ -56,9 +56,18 @@ class LearnedCompletion(nn.Module):
         return prefilled + self._doubt(known) * correction
 
     def measure(self, clean: Tensor) -> None:
-        """Take the latents' unit, each channel's standard deviation, from the first clean ones."""
-        if not self.spread.any():
-            self.spread.copy_(clean.detach().float().std(dim=(0, 2, 3)).clamp(min=1e-3))
+        """Take the latents' unit, each channel's standard deviation, from the first clean ones.
+
+        Processes that train together agree on the mean of theirs: with manual optimisation DDP copies no
+        buffers, and a network would be fed in other units on each.
+        """
+        if self.spread.any():
+            return
+        spread = clean.detach().float().std(dim=(0, 2, 3)).clamp(min=1e-3)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(spread)
+            spread /= distributed.get_world_size()
+        self.spread.copy_(spread)
 
     @property
     def unit(self) -> Tensor:
