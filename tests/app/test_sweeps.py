@@ -122,7 +122,10 @@ def test_ablation_takes_away_one_term_and_nothing_else(composed) -> None:
         ("-m experiment=demo,cyclegan_paper +sweep=ablation", ["not for method=cyclegan"]),
         ("-m +sweep=[seeds,content_weight] method=gan_v1", ["+sweep=content_weight is for"]),
         ("-m +sweep=cyclegan_ladder method=whitebox", ["for method=gan_v1 or", "not for method=whitebox"]),
-        ("-m +sweep=seeds method=flow", ["for methods that learn, not for method=flow, which learns nothing"]),
+        (
+            "-m +sweep=seeds method=flow",
+            ["for methods that learn, not for method=flow, which learns nothing"],
+        ),
         ("-m +sweep=seeds,ablation", ["one sweep a command; '+sweep=[seeds,ablation]'"]),
         ("+sweep=seeds", ["+sweep=seeds: a sweep is several runs; add -m"]),
         ("sweep=seeds -m", ["write +sweep=seeds -m"]),

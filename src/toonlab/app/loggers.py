@@ -59,7 +59,7 @@ def sweep_name() -> str | None:
     if name := os.environ.get(SWEEP):
         return name
     hydra = HydraConfig.get()
-    return Path(hydra.sweep.dir).name if hydra.get("mode") == RunMode.MULTIRUN else None
+    return Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
 
 
 def start(cfg: DictConfig, folder: Path, *, done: int) -> list[Logger]:

@@ -15,7 +15,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.errors import UsageError
@@ -50,7 +50,7 @@ class MlflowMirror(MLFlowLogger):
                 run_id=earlier,
             )
             self.is_new = earlier is None
-            if rank_zero_only.rank == 0:
+            if not getattr(rank_zero_only, "rank", 0):
                 self._begin(cfg)
 
     def _earlier(self) -> str | None:
@@ -91,13 +91,11 @@ class MlflowMirror(MLFlowLogger):
         self._tell(lambda: self.experiment.set_terminated(self.run_id, STATES[status]))
 
     def _tell(self, say: Callable[[], object]) -> None:
-        from mlflow.exceptions import MlflowException
-
         if self._lost:
             return
         try:
             say()
-        except MlflowException as error:
+        except _failures() as error:
             self._lost = True
             log.warning("mlflow.uri=%s is told no more: %s", self._uri, str(error).splitlines()[0])
 
@@ -105,8 +103,6 @@ class MlflowMirror(MLFlowLogger):
 @contextmanager
 def _opening(uri: str) -> Iterator[None]:
     """One process at a time makes the tables of a local store; a store that is none becomes one line."""
-    from mlflow.exceptions import MlflowException
-
     try:
         if not uri.startswith(SQLITE):
             yield
@@ -115,11 +111,19 @@ def _opening(uri: str) -> Iterator[None]:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
             yield
-    except MlflowException as error:
+    except _failures() as error:
         why = str(error).splitlines()[0]
         raise UsageError(
             f"mlflow.uri={uri}: {why}; give sqlite:///FILE.db or a server, http://HOST:5000"
         ) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a store that is not there, not one, or locked for too long raises."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError
 
 
 def _artifacts(uri: str) -> str | None:

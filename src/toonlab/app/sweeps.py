@@ -32,7 +32,7 @@ def check_sweep(argv: list[str], conf: Path) -> None:
         UsageError: naming the methods that the sweep is for, and the sweeps that the method has.
     """
     overrides = _overrides(argv)
-    if "sweep" in overrides and not overrides["sweep"].input_line.startswith(("+", "~")):
+    if "sweep" in overrides and not str(overrides["sweep"].input_line).startswith(("+", "~")):
         raise UsageError(f"{overrides['sweep'].input_line}: write +{overrides['sweep'].input_line} -m")
     names = _sweeps(overrides)
     if not names:
@@ -108,7 +108,7 @@ def _choices(override: Override, known: Iterable[str]) -> list[str]:
 
 
 def _methods(overrides: Mapping[str, Override], folders: list[Path]) -> list[str]:
-    """Return the methods that will be trained: the command line's, else the sweep's, else the experiment's."""
+    """Return the methods to be trained: the command line's, else the sweep's, else the experiment's."""
     if "method" in overrides:
         return _choices(overrides["method"], _options("method", folders))
     for sweep in _sweeps(overrides):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
@@ -23,7 +23,7 @@ class TensorBoardMirror(TensorBoardLogger):
 
     def __init__(self, cfg: DictConfig, folder: Path, *, done: int) -> None:
         self.is_new = not list((folder / FOLDER).glob("events.out.tfevents.*"))
-        purge = {} if self.is_new else {"purge_step": done + 1}
+        purge: dict[str, Any] = {} if self.is_new else {"purge_step": done + 1}
         super().__init__(
             str(folder), name="", version=FOLDER, default_hp_metric=False,
             flush_secs=cfg.tensorboard.flush_secs, **purge,
@@ -56,8 +56,8 @@ class TensorBoardMirror(TensorBoardLogger):
     def _summarise(self, *, begin: bool) -> None:
         from torch.utils.tensorboard.summary import hparams  # after the check that there is a tensorboard
 
-        settings = {key: value for key, value in _flat(self._whole, "")}
-        experiment, started, ended = hparams(settings, {self._monitor: 0.0})
+        settings = dict(_flat(self._whole, ""))
+        experiment, started, ended = hparams(settings, {self._monitor: 0.0})  # type: ignore[no-untyped-call]
         for summary in (experiment, started) if begin else (ended,):
             self.experiment._get_file_writer().add_summary(summary)
 

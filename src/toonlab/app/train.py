@@ -77,7 +77,7 @@ def run(cfg: DictConfig) -> None:
     announce(cfg, method, folder, last)
     trainer.loggers = [*loggers.start(cfg, folder, done=read(last)["toonlab"]["iteration"] if last else 0)]
 
-    status = "failed"
+    status: loggers.Status = "failed"
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
         status = "finished" if method.iteration >= cfg.iterations else "interrupted"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
@@ -25,7 +25,7 @@ class WandbMirror(WandbLogger):
 
     def __init__(self, cfg: DictConfig, folder: Path) -> None:
         settings: dict[str, Any] = OmegaConf.to_container(cfg.wandb, resolve=True)  # type: ignore[assignment]
-        run = _begin(settings, folder) if rank_zero_only.rank == 0 else None
+        run = None if getattr(rank_zero_only, "rank", 0) else _begin(settings, folder)
         super().__init__(project=settings["project"], save_dir=str(folder), experiment=run)
         self.is_new = run is not None and not run.resumed
         self.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
