@@ -29,6 +29,7 @@ from toonlab.engine.method import ToonMethod
 from toonlab.engine.records import Records
 from toonlab.errors import UsageError
 from wandb_file import Uploaded, uploaded
+from wandb_server import sync
 
 TINY = (
     *SMALL[:-3],
@@ -99,6 +100,17 @@ def test_an_offline_wandb_run_is_complete(composed, tmp_path: Path, monkeypatch)
         sample = tmp_path / "samples" / f"{row['iteration']:07d}.png"
         assert (folder / "files" / sent_file).read_bytes() == sample.read_bytes()
 
+    got = sync(folder, tmp_path)  # and a server gets all of it from the real `wandb sync`
+    assert (got.run["name"], got.run["groupName"]) == (found.run.run_id, "2026-11-22_nightly")
+    assert got.run["jobType"] == "whitebox"
+    assert {key: value for key, value in got.config.items() if key in kept} == kept
+    arrived = [row for row in got.history if "panel" not in row]
+    plain = [{key: row[key] for key in row if not key.startswith("_")} for row in arrived]
+    assert in_order(plain) == in_order(lines(tmp_path))
+    pictures = [got.files[row["panel"]["filenames"][0]] for row in got.history if "panel" in row]
+    assert pictures == [path.read_bytes() for path in sorted((tmp_path / "samples").glob("*.png"))]
+    assert got.exit_code == 0
+
 
 def test_jobs_of_one_process_are_runs_of_their_own_and_end_as_they_did(
     composed, tmp_path: Path, monkeypatch
@@ -162,6 +174,8 @@ def test_killed_and_resumed_dashboards_hold_every_iteration_once(cli: Cli, tmp_p
     (run,) = runs(tmp_path)
     killed, reached = wandb_of(run), read(run)["toonlab"]["iteration"]
     assert killed.exit_code is None
+    (folder,) = (run / "wandb").glob("offline-run-*")
+    assert sync(folder, tmp_path).exit_code not in (0, None)
 
     result = cli("train", f"resume={run}", f"iterations={reached + 3}")
     assert result.returncode == 0, result.stderr

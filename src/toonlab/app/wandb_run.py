@@ -11,6 +11,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from toonlab.errors import UsageError
+
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 """W&B shows 0 as finished, 255 as killed, others as failed, and a run without any as crashed."""
 
@@ -21,6 +23,9 @@ class WandbMirror(WandbLogger):
     Our iteration is the x-axis of everything: W&B's own step may only rise, while iterations come back
     after a kill. An offline run that goes on is written anew, from the run folder, and the earlier one moved
     to `wandb/superseded`: one file that is complete, rather than parts to upload in the right order.
+
+    Raises:
+        UsageError: W&B cannot be reached, or knows no such user.
     """
 
     def __init__(self, cfg: DictConfig, folder: Path) -> None:
@@ -49,9 +54,13 @@ def _begin(settings: dict[str, Any], folder: Path) -> Any:
     if not online:
         _supersede(folder / "wandb", name)
     # A run of its own even where one is open, as after a job of the same process that could not close it.
-    run = wandb.init(
-        id=name, dir=str(folder), resume="allow" if online else None, reinit="create_new", **settings
-    )
+    try:
+        run = wandb.init(
+            id=name, dir=str(folder), resume="allow" if online else None, reinit="create_new", **settings
+        )
+    except (wandb.errors.Error, OSError) as error:
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"wandb.mode={settings['mode']}: {why}; wandb.mode=offline needs nothing") from error
     run.define_metric("iteration")
     run.define_metric("*", step_metric="iteration")
     return run
