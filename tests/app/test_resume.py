@@ -111,15 +111,3 @@ def test_ctrl_c_saves_and_says_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
     assert [line["iteration"] for line in lines(run) if "lr/generator" in line] == list(
         range(1, stopped_at + 3)
     )
-
-
-def test_wandb_offline_keeps_one_id_over_a_resume(cli: Cli, tmp_path: Path) -> None:
-    result = cli("train", *SMALL, "logger=wandb", "iterations=2", "eval_every=2")
-    assert result.returncode == 0, result.stderr
-    run = only_run(tmp_path)
-    kept = (run / "wandb_id").read_text()
-    assert cli("train", f"resume={run}", "iterations=3").returncode == 0
-    assert (run / "wandb_id").read_text() == kept
-    names = [path.name for path in (run / "wandb").glob("offline-run-*")]
-    assert len(names) == 2
-    assert all(name.endswith(kept) for name in names)

@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from toonlab.app.explain import explain
 from toonlab.app.pipes import end_if_unread, ending_quietly
 from toonlab.app.resume import RESUMED, resumed_arguments
+from toonlab.app.sweeps import check_sweep, varied
 from toonlab.app.tasks import help_of, task_of
 from toonlab.data.domains import named
 from toonlab.errors import UsageError
@@ -69,6 +71,7 @@ def main(*, config: str, task: str) -> None:
 
     try:
         if config == "train" and RESUMED not in os.environ:
+            check_sweep(sys.argv, CONF)
             argv = with_implied_data(with_forced_keys(sys.argv))
             sys.argv = sweep_arguments(argv) if is_sweep(argv) else resumed_arguments(argv)
         entry()
@@ -97,9 +100,10 @@ def with_forced_keys(argv: list[str]) -> list[str]:
     """
     if not is_sweep(argv):
         return argv
-    swept = [key for key, _, value in (argument.partition("=") for argument in argv) if _is_swept(value)]
-    inside = tuple(f"{key}." for key in swept)
-    return [f"++{argument}" if inside and argument.startswith(inside) else argument for argument in argv]
+    by_file = varied(argv, CONF)
+    typed = {key: value for key, _, value in (argument.partition("=") for argument in argv)}
+    inside = tuple(f"{key}." for key, value in {**by_file, **typed}.items() if _is_swept(value))
+    return [f"++{argument}" if _is_forced(argument, inside, by_file) else argument for argument in argv]
 
 
 def with_implied_data(argv: list[str]) -> list[str]:
@@ -111,6 +115,11 @@ def with_implied_data(argv: list[str]) -> list[str]:
     # Beside an override: overrides on both sides of -m, or behind the word of --cfg, are not understood.
     place = next(i for i, argument in enumerate(argv) if argument.startswith(("domains=", "add_domain=")))
     return [*argv[:place], "data=multidomain", *argv[place:]]
+
+
+def _is_forced(argument: str, inside: tuple[str, ...], by_file: Mapping[str, str]) -> bool:
+    # What a +sweep=NAME varies keeps its name: a value typed for it takes the place of the file's.
+    return argument.startswith(inside) and argument.partition("=")[0] not in by_file
 
 
 def _is_swept(value: str) -> bool:

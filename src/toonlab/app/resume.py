@@ -12,8 +12,11 @@ from toonlab.errors import UsageError
 
 RESUMED = "TOONLAB_RESUMED"  # set for the children that Lightning starts with our rewritten arguments
 
+DASHBOARDS = ("wandb", "tensorboard", "mlflow")
+"""Nodes that the group `logger` sets; null where the dashboard is not used."""
+
 MAY_CHANGE = frozenset(
-    {"iterations", "trainer", "logger", "wandb", "log_every", "eval_every", "save_every", "hydra"}
+    {"iterations", "trainer", "logger", *DASHBOARDS, "log_every", "eval_every", "save_every", "hydra"}
 )
 """What a resumed run may be given anew: how long and on what it runs, not what it learns."""
 
@@ -72,8 +75,7 @@ def saved_config(cfg: DictConfig, overrides: list[str]) -> DictConfig:
         key = override.lstrip("+~").partition("=")[0]
         if override in ran or key == "resume":
             continue
-        # A logger is a group whose node has the name of its tool.
-        key = "wandb" if key == "logger" else key
-        OmegaConf.update(saved, key, OmegaConf.select(cfg, key), merge=False)
+        for node in DASHBOARDS if key == "logger" else (key,):
+            OmegaConf.update(saved, node, OmegaConf.select(cfg, node), merge=False)
     saved.resume = cfg.resume
     return saved

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
-from toonlab.app import wandb_run
+from toonlab.app import loggers
 from toonlab.app.adopt import adopt, grow
 from toonlab.app.checks import FOLDERS, check, check_pairs, check_rate, check_size
 from toonlab.app.domains import settle
@@ -47,6 +47,7 @@ def run(cfg: DictConfig) -> None:
     overrides = HydraConfig.get().overrides.task
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
     check(cfg)
+    loggers.settle(cfg, folder)
     start = start_of(cfg, overrides)
     trained = adopt(cfg, overrides) if cfg.get("add_domain") and not cfg.resume else None
     last = _prepare(folder, cfg)
@@ -73,20 +74,21 @@ def run(cfg: DictConfig) -> None:
     elif not cfg.resume:
         method.meet(data)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
-    logger = wandb_run.start(cfg, folder)
-    trainer: Trainer = make(
-        cfg, "trainer", callbacks=callbacks, logger=logger or False, default_root_dir=str(folder)
-    )
+    trainer: Trainer = make(cfg, "trainer", callbacks=callbacks, logger=False, default_root_dir=str(folder))
     announce(cfg, method, folder, last)
+    trainer.loggers = [*loggers.start(cfg, folder, done=read(last)["toonlab"]["iteration"] if last else 0)]
 
-    status = "failed"
+    status: loggers.Status = "failed"
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
         status = "finished" if method.iteration >= cfg.iterations else "interrupted"
+    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; Lightning makes the latter of it
+        status = "interrupted"
+        raise
     finally:
         if trainer.is_global_zero:
             write_result(folder, cfg, trainer, method, status)
-        wandb_run.finish(logger, exit_code=0 if status == "finished" else 1)
+        loggers.finish(trainer.loggers, status)
     if not trainer.is_global_zero:
         return
     if status == "interrupted":

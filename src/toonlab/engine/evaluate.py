@@ -18,7 +18,7 @@ from tqdm import tqdm
 from toonlab import images as im
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
-from toonlab.engine.records import record
+from toonlab.engine.records import record, show
 from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -178,9 +178,7 @@ class Panels(Every):
         page = im.sheet(rows, list(panels[0]))
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"
         im.save(page, path)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("panel", [str(path)], caption=[f"iteration {method.iteration}"])
+        show(trainer, method.iteration, path)
 
 
 @contextmanager

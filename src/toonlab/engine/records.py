@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
@@ -24,8 +25,30 @@ def record(trainer: Trainer, iteration: int, scalars: Mapping[str, float]) -> No
     with _path(trainer).open("a") as file:
         file.write(json.dumps(line) + "\n")
     for logger in trainer.loggers:
-        # No `step`: W&B's own may only rise, and iterations come back after a kill; see its `iteration` axis.
-        logger.log_metrics(dict(line))
+        logger.log_metrics(dict(scalars), step=iteration)
+
+
+def show(trainer: Trainer, iteration: int, picture: Path) -> None:
+    """Tell the loggers of a sample sheet, a PNG in the run folder."""
+    for logger in trainer.loggers:
+        _show(logger, iteration, picture)
+
+
+def replay(logger: Logger, folder: Path, until: int) -> None:
+    """Tell a logger that knows nothing yet what the run folder holds of the iterations up to `until`."""
+    metrics = folder / "metrics.jsonl"
+    for line in metrics.read_text().splitlines() if metrics.exists() else ():
+        scalars = _parsed(line)
+        if scalars and (iteration := int(scalars.pop("iteration"))) <= until:
+            logger.log_metrics(scalars, step=iteration)
+    for picture in sorted((folder / "samples").glob("*.png")):
+        if (iteration := int(picture.stem)) <= until:
+            _show(logger, iteration, picture)
+
+
+def _show(logger: Logger, iteration: int, picture: Path) -> None:
+    if hasattr(logger, "log_image"):
+        logger.log_image("panel", [str(picture)], step=iteration, caption=[f"iteration {iteration}"])
 
 
 def _path(trainer: Trainer) -> Path:
@@ -89,9 +112,16 @@ def _forget_after(path: Path, iteration: int) -> None:
         return
     kept = []
     for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line + "\n")
-        except json.JSONDecodeError:  # the kill hit the middle of a line, necessarily the last
-            break
+        scalars = _parsed(line)
+        if scalars and scalars["iteration"] <= iteration:
+            kept.append(line + "\n")
     path.write_text("".join(kept))
+
+
+def _parsed(line: str) -> dict[str, float] | None:
+    """Return a line's numbers; None if a kill hit the middle of it, which is necessarily the last."""
+    try:
+        scalars: dict[str, float] = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return scalars
