@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from toonlab.errors import UsageError
+from toonlab.sweeps import command_line
 from toonlab.sweeps.command_line import RESUMES, definition_of, sweep_arguments
 from toonlab.sweeps.manifest import Job, Manifest, differences, identity, load
 
@@ -19,7 +20,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(RESUMES)
     monkeypatch.setenv("TOONLAB_FAKE_DEVICES", "")
     job = Job("x", 0, ["method.lr=1"], ["method.lr=1"], "0_whitebox", 10, 1)
-    Manifest(tmp_path, sorted(BEGUN), [job], {"x": {"method": {"lr": 1}}}).save()
+    Manifest(tmp_path, BEGUN, [job], {"x": {"method": {"lr": 1}}}).save()
     return tmp_path
 
 
@@ -31,23 +32,25 @@ def test_a_single_run_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("devices", "given", "added"),
     [
-        ("", [], ["hydra/launcher=cpus"]),
-        ("a", [], ["hydra/launcher=gpus", "trainer=gpu"]),
-        ("a", ["trainer=ddp"], ["hydra/launcher=gpus"]),
-        ("a", ["trainer=cpu"], ["hydra/launcher=cpus"]),
-        ("a", ["hydra/launcher=basic"], []),
+        ([], [], ["hydra/launcher=cpus"]),
+        (["GPU-x"], [], ["hydra/launcher=gpus", "trainer=gpu"]),
+        (["GPU-x"], ["trainer=ddp"], ["hydra/launcher=gpus"]),
+        (["GPU-x"], ["trainer=cpu"], ["hydra/launcher=cpus"]),
+        (["GPU-x"], ["hydra/launcher=basic"], []),
     ],
 )
 def test_the_launcher_is_the_machines(
-    monkeypatch: pytest.MonkeyPatch, devices: str, given: list[str], added: list[str]
+    monkeypatch: pytest.MonkeyPatch, devices: list[str], given: list[str], added: list[str]
 ) -> None:
-    monkeypatch.setenv("TOONLAB_FAKE_DEVICES", devices)
-    argv = ["train.py", "-m", *BEGUN, *given]
-    assert sweep_arguments(argv) == argv + added
+    monkeypatch.setattr(command_line, "visible", lambda: devices)
+    words = [*BEGUN, *given]
+    wanted = ["train.py", "-m", *words, *added]
+    assert sweep_arguments(["train.py", *words, "--multirun"]) == wanted
+    assert sweep_arguments(["train.py", words[0], "-m", *words[1:]]) == wanted  # on both sides of it
 
 
 def test_a_sweep_goes_on_with_its_own_words(begun: Path) -> None:
-    wanted = [*sorted(BEGUN), "-m", f"hydra.sweep.dir='{begun}'", "hydra/launcher=cpus"]
+    wanted = ["-m", *BEGUN, f"hydra.sweep.dir='{begun}'", "hydra/launcher=cpus"]
     assert sweep_arguments(["train.py", "-m", f"resume={begun}"])[1:] == wanted
     assert sweep_arguments(["train.py", *BEGUN, "-m", f"resume={begun}"])[1:] == wanted
     how = sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra.launcher.on_error=stop"])
@@ -92,7 +95,7 @@ def test_the_definition_is_what_not_how() -> None:
         "hydra.launcher.report=false",
         "hydra.sweep.dir=x",
     ]
-    assert definition_of(argv) == ["a=1,2", "b=2"]
+    assert definition_of(argv) == ["b=2", "a=1,2"]
 
 
 def test_a_job_is_known_by_what_it_learns_not_by_where_it_writes() -> None:

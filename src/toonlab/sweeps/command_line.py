@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toonlab.errors import UsageError
-from toonlab.sweeps.devices import visible
+from toonlab.sweeps.devices import FAKE, visible
 from toonlab.sweeps.manifest import NAME, load
 
 RESUMES = "TOONLAB_SWEEP_RESUMES"
@@ -23,9 +23,9 @@ def is_sweep(argv: Sequence[str]) -> bool:
 
 
 def definition_of(argv: Sequence[str]) -> list[str]:
-    """Return the words that say what is swept, in a fixed order."""
+    """Return the words that say what is swept, in their order: of two for one key the last one holds."""
     words = [word for word in argv[1:] if not word.startswith("-")]
-    return sorted(word for word in words if not _key(word).startswith(HOW))
+    return [word for word in words if not _key(word).startswith(HOW)]
 
 
 def sweep_arguments(argv: list[str]) -> list[str]:
@@ -39,13 +39,15 @@ def sweep_arguments(argv: list[str]) -> list[str]:
     folders = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
     if folders and folders[-1] not in ("", "null"):
         argv = _going_on(argv, Path(folders[-1]).expanduser().absolute())
+    # In front: argparse understands overrides on one side of -m alone.
+    argv = [argv[0], "-m", *(word for word in argv[1:] if word not in ("-m", "--multirun"))]
     if any(_key(word) == "hydra/launcher" for word in argv):
         return argv
     gpus = visible()
     wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
     if not gpus or wants_processor:
         return [*argv, "hydra/launcher=cpus"]
-    chosen = any(_key(word) == "trainer" for word in argv)
+    chosen = any(_key(word) == "trainer" for word in argv) or FAKE in os.environ
     return [*argv, "hydra/launcher=gpus", *([] if chosen else ["trainer=gpu"])]
 
 

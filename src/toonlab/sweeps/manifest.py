@@ -146,10 +146,10 @@ def check_same(kept: Manifest, jobs: Sequence[Job], plans: Mapping[str, Mapping[
     old, new = {job.id: job for job in kept.jobs}, {job.id: job for job in jobs}
     if old.keys() == new.keys():
         return
-    begun = {" ".join(job.overrides): job for job in kept.jobs}
+    begun = {tuple(sorted(job.overrides)): job for job in kept.jobs}
     said = []
     for job in jobs:
-        before = begun.get(" ".join(job.overrides))
+        before = begun.get(tuple(sorted(job.overrides)))
         if before and before.id != job.id:
             said += differences(kept.plans[before.id], plans[job.id])
     words = "; ".join(dict.fromkeys(said)) or f"{len(old)} jobs then, {len(new)} now"
