@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from shipped import OTHER_NAMES, shrink, trained_generator
 from shipped import SMALL as NARROW
-from toonlab.app import train
+from toonlab.app import checks, train
 from toonlab.app.cli import CONF
 from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
@@ -153,7 +153,7 @@ def test_a_preset_changes_numbers_of_its_own_methods_and_refuses_others(
     cfg, plain = composed(f"preset={preset}", f"method={method}"), composed(f"method={method}")
     assert cfg.preset.name == preset
     if method in cfg.preset.methods:
-        train._check_preset(cfg)
+        checks._check_preset(cfg)
         mine, theirs = (OmegaConf.to_container(c.method, resolve=True) for c in (cfg, plain))
         changed = {key for key in mine if mine[key] != theirs[key]}
         assert changed <= {"weights", "discriminator_weights", "warmup_weights"}
@@ -161,7 +161,7 @@ def test_a_preset_changes_numbers_of_its_own_methods_and_refuses_others(
     else:
         right = " or ".join(f"method={name}" for name in cfg.preset.methods)
         with pytest.raises(UsageError, match=f"preset={preset} is for {right}, not for method={method}"):
-            train._check_preset(cfg)
+            checks._check_preset(cfg)
 
 
 @pytest.mark.parametrize("preset", ["more_texture", "more_structure", "more_surface"])
