@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from shipped import SMALL, shrink
-from toonlab.app import report, train
+from toonlab.app import checks, report, train
 from toonlab.app.cli import with_forced_keys
 from toonlab.app.ladder import Row, score_table, vote_table
 from toonlab.engine.checkpoint import load_generator
@@ -181,7 +181,7 @@ def test_a_key_of_a_swept_group_reaches_every_job(typed: list[str], meant: list[
 def test_a_run_whose_learning_rate_has_fallen_to_nothing_is_not_prolonged(composed) -> None:
     cfg = composed("method=cyclegan", "iterations=10")
     cfg.method = OmegaConf.create(OmegaConf.to_container(cfg.method, resolve=True))
-    train._check_rate(cfg, 5)
+    checks.check_rate(cfg, 5)
     cfg.iterations = 20
     with pytest.raises(UsageError, match=r"iterations=20: method\.lr has fallen to 0 by iteration 10"):
-        train._check_rate(cfg, 10)
+        checks.check_rate(cfg, 10)
