@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
+from toonlab.app.reporting.arguments import with_folders
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.tasks import help_of, task_of
 from toonlab.data.domains import named
@@ -64,6 +65,8 @@ def main(*, config: str, task: str) -> None:
     try:
         if config == "train" and RESUMED not in os.environ:
             sys.argv = resumed_arguments(with_implied_data(with_forced_keys(sys.argv)))
+        if config == "report":
+            sys.argv = with_folders(sys.argv)
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
