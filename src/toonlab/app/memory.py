@@ -30,7 +30,7 @@ def peak_mib() -> dict[str, float | None]:
     """
     return {
         "process": _resident_mib(),
-        "device": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else None,
+        "device": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
     }
 
 

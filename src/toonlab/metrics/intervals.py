@@ -29,6 +29,8 @@ def around(value: float, draws: Array, *, level: float = 0.95) -> tuple[float, f
 def kernel_draws(real: Tensor, fake: Tensor, *, resamples: int, degree: int, coef: float, seed: int) -> Array:
     """KID over all pairs of different images, of sets resampled from `real` and `fake`, `(n, d)` each.
 
+    A draw of one image alone is left out, so there may be a few less than asked for.
+
     Args:
         real: vectors of the reference.
         fake: vectors of what is scored; as many.
@@ -53,8 +55,12 @@ def kernel_draws(real: Tensor, fake: Tensor, *, resamples: int, degree: int, coe
         result: Array = total / (n * n - twins.sum(1))
         return result
 
+    # A set of n times one image has no pair to look at: seldom, and for tiny n only.
+    valid = ((of_real > 0).sum(1) > 1) & ((of_fake > 0).sum(1) > 1)
+    of_real, of_fake = of_real[valid], of_fake[valid]
     between = ((of_real @ kernel(real, fake)) * of_fake).sum(1) / (n * n)
-    return within(of_real, kernel(real, real)) + within(of_fake, kernel(fake, fake)) - 2 * between
+    draws: Array = within(of_real, kernel(real, real)) + within(of_fake, kernel(fake, fake)) - 2 * between
+    return draws
 
 
 def frechet_draws(real: Tensor, fake: Tensor, *, resamples: int, seed: int) -> Array:

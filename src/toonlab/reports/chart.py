@@ -51,7 +51,8 @@ def chart(title: str, lines: Sequence[Line], levels: Sequence[Level] = (), *, lo
         return HEIGHT - BOTTOM - (scale(y) - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} over iterations">'
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)} over iterations">'
     ]
     for y in _log_ticks(low, high) if log else ticks(low, high, 5):
         parts.append(f'<path class="rule" d="M{LEFT} {up(y):.1f}H{WIDTH - RIGHT}"/>')
@@ -81,7 +82,7 @@ def chart(title: str, lines: Sequence[Line], levels: Sequence[Level] = (), *, lo
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most about `POINTS` points: of each stretch its lowest and its highest, so that no spike is lost."""
+    """Return about `POINTS` points at most, of each stretch its lowest and its highest: spikes stay."""
     if len(points) <= POINTS:
         return list(points)
     stretch = math.ceil(len(points) / (POINTS // 2))

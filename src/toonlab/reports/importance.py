@@ -24,8 +24,8 @@ SHUFFLES = 2000
 class Share(NamedTuple):
     """What one swept value explains of one score.
 
-    `share` is in [0, 1]; `trend` is Spearman's ρ, None for words; `chance` is how often shuffled scores give as
-    much, None for a forest; `how` names the measure.
+    `share` is in [0, 1]; `trend` is Spearman's ρ, None for words; `chance` is how often shuffled scores give
+    as much, None for a forest; `how` names the measure.
     """
 
     key: str

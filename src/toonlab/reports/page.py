@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -22,7 +22,7 @@ class Grid(NamedTuple):
     """The same photos painted by several runs."""
 
     photos: Sequence[Image.Image]
-    painted: dict[int, Sequence[Image.Image]]  # by the run's number in the summary
+    painted: Mapping[int, Sequence[Image.Image]]  # by the run's number in the summary
     source: str  # photo or cartoon
     where: str  # which photos these are
 
@@ -49,6 +49,7 @@ def page(summary: Summary, grids: Sequence[Grid], *, made: str) -> str:
         "shown": shown,
         "written": written,
         "look": look,
+        "breakable": _breakable,
     }
 
     def whole(name: str) -> Markup:
@@ -65,6 +66,11 @@ def page(summary: Summary, grids: Sequence[Grid], *, made: str) -> str:
         style=whole("style.css"),
         script=whole("script.js"),
     )
+
+
+def _breakable(key: str) -> Markup:
+    """Let a long key wrap behind its dots."""
+    return Markup(".<wbr>").join(key.split("."))
 
 
 def _span(column: Sequence[Cell | None]) -> tuple[float, float]:

@@ -13,6 +13,9 @@ from toonlab.reports.record import RunRecord
 from toonlab.reports.scores import Cell, Metric, Scored, baselines, cells, metrics_of
 from toonlab.reports.swept import Values, swept
 
+CHANCE = 0.05
+"""How often shuffled scores may show as large a share, for it to count as one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -65,7 +68,7 @@ class Summary:
 
     @cached_property
     def importance(self) -> list[tuple[Metric, list[Share]]]:
-        """The swept values' shares in each score that has a better and a worse; empty if the runs are too few."""
+        """The swept values' shares in each score; empty if the runs are too few."""
         places = [i for i, each in enumerate(self.scored) if each is not None]
         values = {key: [row[i] for i in places] for key, row in self.swept.items()}
         found = []
@@ -81,12 +84,13 @@ class Summary:
         found = []
         if len({each.sets for each in self.known}) > 1:
             found.append(
-                "The runs were not all scored on the same images in the same way: compare only those of equal "
-                "baselines; ranks are among these."
+                "The runs were not all scored on the same images in the same way: "
+                "compare only those of equal baselines; ranks are among these."
             )
         if bare := sum(not each.intervals for each in self.known):
             found.append(
-                f"{bare} of the runs were scored before intervals were kept: rescore=true adds them, and ranks."
+                f"{bare} of the runs were scored before intervals were kept: "
+                "rescore=true adds them, and ranks."
             )
         if unchosen := sum(not each.is_best for each in self.known):
             found.append(
@@ -108,8 +112,13 @@ class Summary:
             return f"{some}: too few to say which value matters; {LEAST} are the least."
         if not self.importance:
             return "The swept values do not vary among the scored runs, or their scores do not."
-        twins = ", ".join(f"{a} with {b}" for a, b in together(self.swept))
-        return "These change together, so nothing tells their shares apart: " + twins + "." if twins else ""
+        said = []
+        if twins := ", ".join(f"{a} with {b}" for a, b in together(self.swept)):
+            said.append(f"These change together, so nothing tells their shares apart: {twins}.")
+        chances = [share.chance for _, shares in self.importance for share in shares]
+        if all(chance is not None and chance > CHANCE for chance in chances):
+            said.append(f"{len(self.known)} runs are few: every share here may be chance.")
+        return " ".join(said)
 
     def separated(self, column: Sequence[Cell | None]) -> str:
         """Say how far a column's ranks are certain."""
@@ -124,7 +133,7 @@ class Summary:
 def shown(value: Any) -> str:
     """Write a swept value."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from toonlab.errors import UsageError
@@ -17,14 +18,12 @@ def with_folders(argv: list[str]) -> list[str]:
         UsageError: folders by themselves and `runs=` as well.
     """
     rest, folders = argv[:1], list[str]()
-    for before, argument in zip(argv, argv[1:], strict=False):
+    for before, argument in pairwise(argv):
         is_word = "=" not in argument or Path(argument).expanduser().is_dir()
-        if (is_word and not argument.startswith(("-", "~")) and before not in _WITH_A_WORD) or (
-            is_word and argument.startswith("~/")
-        ):
-            folders.append(argument)
-        else:
-            rest.append(argument)
+        # `~key` deletes one, in Hydra's language; `~/runs` is a folder, if a shell left it as it is.
+        is_hydras = argument.startswith("-") or (argument.startswith("~") and not argument.startswith("~/"))
+        is_folder = is_word and not is_hydras and before not in _WITH_A_WORD
+        (folders if is_folder else rest).append(argument)
     if not folders:
         return argv
     if named := [argument for argument in rest if argument.startswith("runs=")]:

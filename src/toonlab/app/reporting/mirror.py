@@ -38,7 +38,8 @@ def mirror(cfg: DictConfig, summary: Summary, grids: Sequence[Grid], page: str, 
     told = {"group": summary.title, "name": f"report {summary.title}"}
     settings |= {key: value for key, value in told.items() if settings.get(key) is None}
     run = wandb.init(**settings | {"job_type": "report", "dir": str(folder)})
-    content: dict[str, Any] = {"runs": wandb.Table(*_table(summary), allow_mixed_types=True)}
+    columns, rows = _table(summary)
+    content: dict[str, Any] = {"runs": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}
     for grid in grids:
         content[f"pictures/{grid.source}"] = wandb.Image(_sheet(grid, summary))
     content["report"] = wandb.Html(page, inject=False)
@@ -46,7 +47,7 @@ def mirror(cfg: DictConfig, summary: Summary, grids: Sequence[Grid], page: str, 
     run.finish()
 
 
-def _table(summary: Summary) -> tuple[list[str], list[list[Any]]]:
+def _table(summary: Summary) -> tuple[list[str | int], list[list[Any]]]:
     names = [
         part
         for metric in summary.metrics

@@ -66,7 +66,7 @@ def _sources(source: str, painters: Sequence[Painter], first: Painter, n: int) -
     if str(first.data.get("_target_", "")).endswith(".DemoData") and source == "photo":
         return embedded[0], f"{embedded[1]} The runs have seen three fifths of each."
     if len(held_out) > 1 and source == "photo":
-        return embedded[0], f"{embedded[1]} The runs’ own validation photos differ."
+        return embedded[0], f"{embedded[1]} The runs' own validation photos differ."
     try:
         data = make(OmegaConf.create({"data": dict(first.data)}), "data", extras=[])
         return data.panel(n, source), f"Validation {source}s, which no run has learnt from."

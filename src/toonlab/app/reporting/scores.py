@@ -67,9 +67,10 @@ def find_or_score(cfg: DictConfig, run: RunRecord) -> Found:
     if not cfg.rescore:
         for path in _reports(run.folder, ours):
             report = _json(path)
-            if report and (path.parent == ours or _is_of(report, checkpoint, iteration, config)):
-                if report["about"].get("metrics") == metrics:
-                    return Found(report, config, iteration, checkpoint)
+            if report is None or report["about"].get("metrics") != metrics:
+                continue
+            if path.parent == ours or _is_of(report, checkpoint, iteration, config):
+                return Found(report, config, iteration, checkpoint)
     log.info("scoring %s", run.name)
     data = make(OmegaConf.create({"data": config["data"]}), "data", extras=[])
     facts = {"checkpoint": str(checkpoint), "iteration": iteration, "weights": "EMA", "part": "test"}
