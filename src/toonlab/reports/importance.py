@@ -108,9 +108,9 @@ def _forest(values: Mapping[str, Sequence[Any]], scores: Array) -> list[Share]:
     numbers = {key: _numbers(row) for key, row in values.items()}
     columns = [_codes(row) if (known := numbers[key]) is None else known for key, row in values.items()]
     table = np.array(columns, dtype=float).T
-    forest = RandomForestRegressor(n_estimators=300, oob_score=True, random_state=0).fit(table, scores)
+    forest = RandomForestRegressor(n_estimators=200, oob_score=True, random_state=0).fit(table, scores)
     explained = max(float(forest.oob_score_), 0.0)
-    drops = permutation_importance(forest, table, scores, n_repeats=20, random_state=0).importances_mean
+    drops = permutation_importance(forest, table, scores, n_repeats=10, random_state=0).importances_mean
     drops = np.clip(drops, 0, None)
     shares = explained * drops / max(float(drops.sum()), 1e-12)
     how = f"forest, explains {100 * explained:.0f} %"

@@ -40,6 +40,7 @@ def _uri(picture: Image.Image, side: int, quality: int) -> str:
     small = picture.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    # Full chroma: cartoons are thin lines between flat colours.
-    small.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+    # Full chroma: cartoons are thin lines between flat colours. Not `optimize`: pictures of noise, as a
+    # failed training paints, do not fit into Pillow's buffer for it.
+    small.save(buffer, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
