@@ -58,6 +58,19 @@ def test_warnings(tmp_path: Path) -> None:
     ]
 
 
+def test_more_differences_than_columns(tmp_path: Path) -> None:
+    many = [f"k{i}={i}" for i in range(12)]
+    runs = [
+        read_run(run_folder(tmp_path, "0", "seed=1", *many)),
+        read_run(run_folder(tmp_path, "1", "seed=2")),
+    ]
+    summary = summary_of(runs, [0.1, 0.5])
+    assert list(summary.told) == ["seed", *(f"k{i}" for i in range(7))]
+    assert summary.warnings == ["The runs also differ in k7, k8, k9, k10, k11: see report.csv."]
+    assert ",k11," in spreadsheet(summary).splitlines()[0]
+    assert "k11 |" not in markdown(summary)
+
+
 def test_importance_says_when_it_cannot_say(tmp_path: Path) -> None:
     runs = sweep_of(tmp_path, [1, 2, 3, 4])
     assert "1 scored run: too few" in summary_of(runs, [0.1, None, None, None]).about_importance

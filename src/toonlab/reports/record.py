@@ -83,7 +83,7 @@ def _last_complaint(folder: Path) -> str:
     """Return the last error that the run's log holds, on one line."""
     for log in (folder / "run.log", folder / "job.log"):
         lines = _text(log).splitlines()
-        errors = [line for line in lines if re.search(r"\berror\b|Error\b|Stopped at|Stopping", line)]
+        errors = [line for line in lines if re.search(r"\berror\b|Error\b", line)]
         if errors:
             return re.sub(r"^.*?\berror: ", "", errors[-1]).strip()
     return ""

@@ -13,6 +13,9 @@ from toonlab.reports.record import RunRecord
 from toonlab.reports.scores import Cell, Metric, Scored, baselines, cells, metrics_of
 from toonlab.reports.swept import Values, swept
 
+ROOM = 8
+"""Columns of swept values; runs of different sweeps differ in more than a table can show."""
+
 CHANCE = 0.05
 """How often shuffled scores may show as large a share, for it to count as one."""
 
@@ -30,6 +33,12 @@ class Summary:
     def swept(self) -> Values:
         """The values that differ."""
         return swept(self.runs)
+
+    @cached_property
+    def told(self) -> Values:
+        """The swept values that a table has room for; those that every run has come first."""
+        keys = sorted(self.swept, key=lambda key: None in self.swept[key])  # stable
+        return {key: self.swept[key] for key in keys[:ROOM]}
 
     @cached_property
     def known(self) -> list[Scored]:
@@ -82,6 +91,8 @@ class Summary:
     def warnings(self) -> list[str]:
         """What a reader must know before comparing."""
         found = []
+        if untold := [key for key in self.swept if key not in self.told]:
+            found.append(f"The runs also differ in {', '.join(untold)}: see report.csv.")
         if len({each.sets for each in self.known}) > 1:
             found.append(
                 "The runs were not all scored on the same images in the same way: "

@@ -32,12 +32,12 @@ def markdown(summary: Summary) -> str:
         values = [
             written(cell) + rank.replace("(rank not", "(not") for cell, rank in zip(found, ranks, strict=True)
         ]
-        swept = [shown(row[i]) for row in summary.swept.values()]
+        swept = [shown(row[i]) for row in summary.told.values()]
         rows.append([run.name, run.state, *swept, *values])
-    empty = [""] * (1 + len(summary.swept))
+    empty = [""] * (1 + len(summary.told))
     for title, levels in summary.baselines:
         rows.append([f"*{title}*", *empty, *("" if level is None else number(level) for level in levels)])
-    lines += _table(["run", "state", *summary.swept, *heads], rows)
+    lines += _table(["run", "state", *summary.told, *heads], rows)
 
     if summary.ended_early:
         lines += ["", "## Not finished", ""]

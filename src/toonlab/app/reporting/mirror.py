@@ -64,10 +64,10 @@ def _table(summary: Summary) -> tuple[list[str | int], list[list[Any]]]:
         cost = summary.costs[i]
         rows.append(
             [run.name, run.state, run.iterations]
-            + [shown(row[i]) for row in summary.swept.values()]
+            + [shown(row[i]) for row in summary.told.values()]
             + [*scores, cost.seconds, cost.images_per_second, cost.process_mib]
         )
-    return ["run", "state", "iterations", *summary.swept, *names, "seconds", "images/s", "memory MiB"], rows
+    return ["run", "state", "iterations", *summary.told, *names, "seconds", "images/s", "memory MiB"], rows
 
 
 def _sheet(grid: Grid, summary: Summary) -> Any:
