@@ -51,7 +51,11 @@ def run(cfg: DictConfig) -> None:
     _write_ladder(cfg, runs, found, folders[0], output)
     scored = [each.scored if each else None for each in found]
     summary = Summary(folders[0].name if len(folders) == 1 else "Comparison", runs, scored, why_not)
-    painters = [Painter(i, each.checkpoint, each.config["data"]) for i, each in enumerate(found) if each]
+    painters = [
+        Painter(i, each.checkpoint, each.config["data"], each.direction)
+        for i, each in enumerate(found)
+        if each
+    ]
     grids = paint(painters, photos=cfg.photos, device=device_named(cfg.device))
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     html = page(summary, grids, made=f"{now}, version {__version__}")

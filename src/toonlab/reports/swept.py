@@ -9,8 +9,8 @@ import yaml
 
 from toonlab.reports.record import RunRecord
 
-NO_SETTING = ("hydra", "outputs_dir", "cache_dir", "resume")
-"""Where a run keeps things, which makes no difference to what it learns."""
+NO_SETTING = ("hydra", "outputs_dir", "cache_dir", "resume", "log_every", "save_every", "logger", "wandb")
+"""Where and how often a run keeps things, which makes no difference to what it learns."""
 
 Values = dict[str, list[Any]]
 """By key, a value for each run; None where a run has no such setting."""

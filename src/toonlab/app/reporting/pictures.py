@@ -26,11 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class Painter(NamedTuple):
-    """A run that can paint: its number in the report, its checkpoint, and what it learnt from."""
+    """A run that can paint: its number in the report, its checkpoint, its data and its direction."""
 
     number: int
     checkpoint: Path
     data: Mapping[str, Any]
+    direction: str
 
 
 def paint(painters: Sequence[Painter], *, photos: int, device: torch.device) -> list[Grid]:
@@ -44,9 +45,10 @@ def paint(painters: Sequence[Painter], *, photos: int, device: torch.device) -> 
     grids: dict[str, tuple[Tensor, str, dict[int, list[Any]]]] = {}
     for painter in tqdm(painters, desc="painting", unit="run", disable=not painters):
         loaded = load_generator(painter.checkpoint)
-        source, _ = domains(loaded.painting.get("direction", "to_cartoon"))
+        source, _ = domains(painter.direction)
         if source not in grids:
-            shown, where = _sources(source, painters, painter, photos)
+            alike = [each for each in painters if each.direction == painter.direction]
+            shown, where = _sources(source, alike, painter, photos)
             grids[source] = shown, where, {}
         shown, _, painted = grids[source]
         ready = stylizer(loaded, device=device, tile=None)

@@ -27,6 +27,7 @@ class Found(NamedTuple):
     config: Mapping[str, Any]
     iteration: int
     checkpoint: Path
+    direction: str
 
     @property
     def scored(self) -> Scored:
@@ -56,6 +57,7 @@ def find_or_score(cfg: DictConfig, run: RunRecord) -> Found:
     content = read(checkpoint)
     about = content["toonlab"]
     config, iteration = about["config"], about["iteration"]
+    direction = about["painting"].get("direction", "to_cartoon")
     if "added" in config.get("method", {}):
         raise UsageError(f"holds several styles; src/eval.py ckpt={run.folder} compares these")
     if config.get("method", {}).get("needs_ckpt"):
@@ -70,7 +72,7 @@ def find_or_score(cfg: DictConfig, run: RunRecord) -> Found:
             if report is None or report["about"].get("metrics") != metrics:
                 continue
             if path.parent == ours or _is_of(report, checkpoint, iteration, config):
-                return Found(report, config, iteration, checkpoint)
+                return Found(report, config, iteration, checkpoint, direction)
     log.info("scoring %s", run.name)
     data = make(OmegaConf.create({"data": config["data"]}), "data", extras=[])
     facts = {"checkpoint": str(checkpoint), "iteration": iteration, "weights": "EMA", "part": "test"}
@@ -78,7 +80,7 @@ def find_or_score(cfg: DictConfig, run: RunRecord) -> Found:
     score(cfg, loaded, data, "test", ours, facts | {"data": config["data"]})
     report = _json(ours / "report.json")
     assert report is not None  # noqa: S101 (just written)
-    return Found(report, config, iteration, checkpoint)
+    return Found(report, config, iteration, checkpoint, direction)
 
 
 def _reports(run: Path, ours: Path) -> Iterator[Path]:
