@@ -15,6 +15,7 @@ ALLOWED = {
     "metrics": GROUND | {"representations"},
     "engine": GROUND,
     "methods": GROUND | {"networks", "representations", "losses", "engine"},
+    "reports": GROUND,
     "inference": GROUND | {"networks", "representations", "losses", "engine"},
 }
 ONLY_IN = {"hydra": {"app"}, "omegaconf": {"app"}, "lightning": {"data", "engine", "app"}, "wandb": {"app"}}

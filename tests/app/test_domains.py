@@ -241,9 +241,10 @@ def test_the_table_of_runs_leaves_those_of_several_styles_to_eval(
     composed, trained: Run, tmp_path: Path, caplog
 ) -> None:
     trained("joint")
-    with pytest.raises(UsageError, match="no finished run there"):
-        report.run(composed(f"runs={tmp_path / 'joint'}", config="report"))
-    assert "joint holds several styles: left out" in caplog.text
+    report.run(composed(f"runs={tmp_path / 'joint'}", "device=cpu", config="report"))
+    assert "joint holds several styles; src/eval.py" in caplog.text
+    assert "holds several styles; src/eval.py" in (tmp_path / "joint" / "report.md").read_text()
+    assert not (tmp_path / "joint" / "ladder.md").exists()
 
 
 def test_folders_of_styles_mean_their_data_set() -> None:

@@ -14,6 +14,7 @@ from shipped import SMALL, shrink
 from toonlab.app import checks, report, train
 from toonlab.app.cli import with_forced_keys
 from toonlab.app.ladder import Row, score_table, vote_table
+from toonlab.app.reporting.votes import read_votes
 from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
 
@@ -117,7 +118,7 @@ def test_runs_that_are_not_there(composed, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no finished run there"):
         report.run(composed(f"runs={tmp_path}/nowhere", config="report"))
     with pytest.raises(UsageError, match=r"votes=.*: no such file"):
-        report._votes(tmp_path / "votes.csv", [], asked=True)
+        read_votes(tmp_path / "votes.csv", [], asked=True)
 
 
 def row(method: str, n: int = 5) -> Row:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
 from toonlab.app.pipes import end_if_unread, ending_quietly
+from toonlab.app.reporting.arguments import with_folders
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.sweeps import check_sweep, varied
 from toonlab.app.tasks import help_of, task_of
@@ -74,6 +75,8 @@ def main(*, config: str, task: str) -> None:
             check_sweep(sys.argv, CONF)
             argv = with_implied_data(with_forced_keys(sys.argv))
             sys.argv = sweep_arguments(argv) if is_sweep(argv) else resumed_arguments(argv)
+        if config == "report":
+            sys.argv = with_folders(sys.argv)
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")

@@ -82,7 +82,7 @@ def score(
     """Paint and score a part of `data`; write `report.json` and `before_after.png` into `folder`.
 
     Args:
-        cfg: says `metrics`, `device`, `rows` (of the picture) and `seed`.
+        cfg: says `metrics`, `resamples`, `device`, `rows` (of the picture) and `seed`.
         loaded: paints.
         data: the data module.
         part: `val`, or else its `test` loaders.
@@ -112,7 +112,7 @@ def score(
     for batch in tqdm(targets, desc=f"scoring {target}s", unit="batch"):
         suite.add_targets(batch[target].to(device))
 
-    report: Report = suite.compute()
+    report: Report = suite.compute(resamples=cfg.resamples)
     how = {"kind": f"to_{target}", "metrics": OmegaConf.to_container(cfg.metrics, resolve=True)}
     folder.mkdir(parents=True, exist_ok=True)
     im.save(im.sheet(rows, [source, f"as {target}"]), folder / "before_after.png")

@@ -1,8 +1,11 @@
-"""How the C library treats the memory that every training iteration frees and asks for again."""
+"""The memory of training: what the C library does with it, and how much it came to."""
 
 from __future__ import annotations
 
 import ctypes
+import sys
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 32 * 2**20  # bytes; what glibc takes at most
@@ -18,3 +21,23 @@ def keep_freed() -> bool:
     if mallopt is None:  # macOS, musl
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def peak_mib() -> dict[str, float | None]:
+    """Return the most memory this process has held so far, in MiB: resident, and on the GPU.
+
+    None where it cannot be known. Workers of the data loader are processes of their own and not counted.
+    """
+    return {
+        "process": _resident_mib(),
+        "device": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
+    }
+
+
+def _resident_mib() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)  # bytes there, KiB here

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
+from toonlab.app.memory import peak_mib
 from toonlab.app.setup import environment
 from toonlab.engine.checkpoint import Checkpoints
 from toonlab.engine.method import ToonMethod
@@ -49,6 +50,7 @@ def write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonMe
         "iterations": method.iteration,
         "seconds": round(records.seconds, 3),
         "images_per_second": round(records.images / records.seconds, 3) if records.seconds else None,
+        "peak_memory_mib": peak_mib(),
         "validation": {"iteration": method.scored_at, **method.scores},
         "best": {"iteration": best.best_iteration, method.monitor or best.monitor: best.best_score},
         "generator_parameters": sum(p.numel() for p in method.generator.parameters()),

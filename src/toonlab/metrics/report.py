@@ -29,6 +29,8 @@ class Report:
 
     scores: dict[str, Score]
     protocol: dict[str, Any]
+    intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """Bootstrap intervals of 95 % over images, of the scores that have one (metrics/intervals.py)."""
 
     def scalars(self) -> dict[str, float]:
         """Return values by name for a logger, each baseline as `<name>_<baseline>`."""

@@ -21,6 +21,8 @@ from toonlab.metrics.distances import (
     kernel_distance,
 )
 from toonlab.metrics.features import Extractor
+from toonlab.metrics.intervals import around, frechet_draws, kernel_draws
+from toonlab.metrics.paired_table import bootstrap
 from toonlab.metrics.report import Direction, Report, Score
 
 LOGGER = logging.getLogger(__name__)
@@ -129,11 +131,14 @@ class MetricSuite:
             "larger: data.val_fraction=0.3 data.test_fraction=0.3"
         )
 
-    def compute(self) -> Report:
+    def compute(self, *, resamples: int = 0) -> Report:
         """Score all images added since `reset`.
 
         Distances are between sets of equal size n = min(sources, targets // 2): half of the targets is the
         reference; the other half, drawn at random by `seed`, shows what two samples of one domain score.
+
+        Args:
+            resamples: bootstrap draws behind each interval; 0 leaves the intervals out.
 
         Raises:
             UsageError: n is below 4.
@@ -182,7 +187,27 @@ class MetricSuite:
             "nn1": {"permutations": self.nn1_permutations},
             "seed": self.seed,
         }
-        return Report(scores=scores | self._content_scores(), protocol=protocol)
+        scores |= self._content_scores()
+        intervals = self._intervals(scores, reference, painted[chosen], resamples) if resamples else {}
+        return Report(scores=scores, protocol=protocol, intervals=intervals)
+
+    def _intervals(
+        self, scores: dict[str, Score], real: Tensor, fake: Tensor, resamples: int
+    ) -> dict[str, tuple[float, float]]:
+        """Return 95 % intervals over images of KID, of the Fréchet distance and of both content scores."""
+        seed = keyed.seed_of(self.seed, "bootstrap")
+        kid, _, frechet = list(self.between_sets)[:3]
+        draws = {
+            kid: kernel_draws(
+                real, fake, resamples=resamples, degree=self.kid_degree, coef=self.kid_coef, seed=seed
+            ),
+            # A draw costs n cubed here; a fifth of them places a quantile well enough.
+            frechet: frechet_draws(real, fake, resamples=max(resamples // 5, 1), seed=seed),
+        }
+        pairs = torch.cat(self.content.pairs).numpy()
+        return {name: around(scores[name].value, found) for name, found in draws.items()} | {
+            name: bootstrap(pairs[:, i], resamples=resamples) for i, name in enumerate(self.between_pairs)
+        }
 
     def _between(self, real: Tensor, fake: Tensor, subset_size: int) -> dict[str, float]:
         """Return every distance between two sets, under the names and in the order of `between_sets`."""
