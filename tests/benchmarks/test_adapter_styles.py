@@ -20,7 +20,8 @@ from toonlab.app.cli import CONF, register_resolvers
 def options(tmp_path) -> argparse.Namespace:
     return argparse.Namespace(
         data=tmp_path / "data", output=tmp_path / "out", styles=["ink", "oil"], kinds=["parallel", "norm"],
-        iterations=10, size=64, batch=2, width=8, blocks=1, seed=3, overrides=["log_every=5"], fewer=True,
+        iterations=10, size=64, eval_size=64, batch=2, width=8, blocks=1, seed=3, overrides=["log_every=5"],
+        fewer=True, start=None, rows=None,
     )  # fmt: skip
 
 
@@ -36,6 +37,24 @@ def test_the_sum_of_updates_is_equal_and_so_is_what_each_style_sees(options) -> 
     for model in benchmark.models(options):
         updates.setdefault(model.row, []).append(model.iterations)
     assert updates == {"single": [10, 10], "parallel": [20], "norm": [20], "parallel, fewer": [10]}
+
+
+def test_from_trained_weights_there_are_the_start_and_styles_added_to_it(options, tmp_path, calls) -> None:
+    options.start = tmp_path / "start.ckpt"
+    found = benchmark.models(options)
+    rows = {model.row: 0 for model in found}
+    for model in found:
+        rows[model.row] += model.iterations
+    added = {"parallel, added": 20, "norm, added": 20}
+    assert rows == {"start": 0, "single": 20, "parallel": 20, "norm": 20, "parallel, fewer": 10, **added}
+    for model in found:
+        benchmark.train(model, options)
+    assert len(calls) == len(found) - 2  # the start is there already
+    for _, arguments in calls:
+        assert f"ckpt={options.start}" in arguments
+        assert not any("generator" in each for each in arguments)  # which are the checkpoint's
+    options.rows = ["single"]
+    assert {model.row for model in benchmark.models(options)} == {"single"}
 
 
 def test_every_command_names_settings_that_there_are(options, calls) -> None:
@@ -109,10 +128,17 @@ def test_the_table_holds_scores_references_and_parameters(options, calls) -> Non
         whole = {"generator_parameters": 1000 if len(model.styles) == 1 else 1200}
         if len(model.styles) > 1:
             whole["domains"] = {style: {"parameters": 100} for style in model.styles}
+            whole["trunk_parameters"] = 1000
         (model.folder / "result.json").write_text(json.dumps(whole))
         score = {"real_vs_real": 0.0, "source_as_is": 0.5, "n": 7}
         scores[model.folder] = {
-            style: {"scores": {"kid_x": {**score, "value": i + j / 10}, "kid_std_x": score, "edge_f1": score}}
+            style: {
+                "scores": {
+                    "kid_x": {**score, "value": i + j / 10},
+                    "kid_std_x": {**score, "value": 0.25},
+                    "edge_f1": score,
+                }
+            }
             for j, style in enumerate(model.styles)
         }
     text = benchmark.table(found, scores, options.styles)
@@ -123,8 +149,8 @@ def test_the_table_holds_scores_references_and_parameters(options, calls) -> Non
     )
     assert "| cartoons against cartoons |  | 0 | 0 | 0 |  |  |" in lines
     assert "| photo as it is |  | 0.5 | 0.5 | 0.5 |  |  |" in lines
-    assert "| single | 10 + 10 | 0 | 1 | 0.5 | 1,000 (100.00%) | 2,000 (2.00 x) |" in lines
-    assert "| parallel | 20 | 2 | 2.1 | 2.05 | 100 (10.00%) | 1,200 (1.20 x) |" in lines
+    assert "| single | 10 + 10 | 0 ± 0.25 | 1 ± 0.25 | 0.5 | 1,000 (100.00%) | 2,000 (2.00 x) |" in lines
+    assert "| parallel | 20 | 2 ± 0.25 | 2.1 ± 0.25 | 2.05 | 100 (10.00%) | 1,200 (1.20 x) |" in lines
     assert "kid_std" not in text
     assert "edge" not in text
 
