@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
+from toonlab.app.ranks import who
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.tasks import help_of, task_of
 from toonlab.data.domains import named
@@ -23,6 +24,7 @@ from toonlab.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONF = PROJECT / "conf"
+FULL_ERRORS = "TOONLAB_FULL_ERRORS"  # whether this command's user wants tracebacks
 
 
 def main_of_tasks(*, config: str, package: str) -> None:
@@ -48,7 +50,8 @@ def main(*, config: str, task: str) -> None:
     # times what it saves on an idle one. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_resolvers()
-    full_errors = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    # Kept for the children that Lightning starts: what they find in Hydra's variable is ours, set below.
+    full_errors = os.environ.setdefault(FULL_ERRORS, os.environ.get("HYDRA_FULL_ERROR", "0")) != "0"
     # Else Hydra prints its own long message and swallows the exception that ours is made from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
@@ -75,9 +78,9 @@ def main(*, config: str, task: str) -> None:
     for failure in failures:
         line = None if full_errors else explain(failure, config)
         if line is None:
-            logging.getLogger(__name__).error("failed", exc_info=failure)
+            logging.getLogger(__name__).error("%sfailed", who(), exc_info=failure)
         else:
-            logging.getLogger(__name__).error("error: %s", line)
+            logging.getLogger(__name__).error("%serror: %s", who(), line)
     if failures:
         sys.exit(2)
 
