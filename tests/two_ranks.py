@@ -16,26 +16,35 @@ from torch.utils.data import DataLoader
 
 from shipped import DISTINCT, batch_for, shipped
 from toonlab.engine.method import Images, ToonMethod
+from toonlab.engine.pool import ImagePool
 from toonlab.engine.ranks import Ranks
+from toonlab.representations.texture import ColourShift
 
-ITERATIONS, HALF = 4, 2
+ITERATIONS, HALF, PLAIN = 3, 2, 2
 POOL = 2
-"""Images of a history: full after two iterations of one image, so that the last two swap."""
+"""Images of a history: full after two iterations of one image, so that the third may swap."""
 
-PER_RANK = ("texture", "pool", "soft", "holes")
+RATE = {"animegan_v1": 1e-7, "animegan_v2": 1e-7}
+"""Their weights are in the hundreds: at a larger one they fly apart, and rounding errors with them."""
 
 
 def as_shipped(name: str) -> ToonMethod:
     """A method with its own losses, one iteration of its warm-up, and a short history."""
-    warm = ["method.warmup_iterations=1"] if shipped(name).warmup_weights else []
-    return shipped(name, *warm, pool_size=POOL)
+    method = shipped(name, pool_size=POOL)
+    method.warmup_iterations = 1 if method.warmup_weights else 0
+    return method
 
 
 def without_draws(name: str) -> ToonMethod:
     """A method whose losses draw nothing at random; plain descent, whose steps are as large as gradients."""
-    still = {"pool_size": 0, "soft": 0.0, "texture": 0.0}
-    method = shipped(name, "method.warmup_iterations=0", **still)
-    method.optimizer = method.discriminator_optimizer = lambda p: torch.optim.SGD(p, lr=1e-4)
+    method = as_shipped(name)
+    method.warmup_iterations = 0
+    method.adversarial.soft = 0.0
+    if hasattr(method, "texture"):
+        method.texture = ColourShift(red=(0.3, 0.3), green=(0.6, 0.6), blue=(0.1, 0.1))
+    for pool in (module for module in method.modules() if isinstance(module, ImagePool)):
+        pool.size = 0
+    method.optimizer = method.discriminator_optimizer = lambda p: torch.optim.SGD(p, lr=RATE.get(name, 1e-3))
     return method
 
 
@@ -57,7 +66,7 @@ def histories(method: ToonMethod) -> dict[str, torch.Tensor]:
     return {name: value["kept"] for name, value in state.items() if name.endswith("_extra_state")}
 
 
-def fit(method: ToonMethod, batches: list[Images], ckpt: Path | None = None) -> Trainer:
+def fit(method: ToonMethod, batches: list[Images], ckpt: Path | None = None) -> None:
     trainer = Trainer(
         accelerator="cpu",
         devices=2,
@@ -70,19 +79,20 @@ def fit(method: ToonMethod, batches: list[Images], ckpt: Path | None = None) -> 
         enable_model_summary=False,
     )
     trainer.fit(method, DataLoader(batches, batch_size=None), ckpt_path=ckpt, weights_only=bool(ckpt))
-    return trainer
 
 
 def train(name: str, folder: Path, rank: int) -> None:
-    whole, first, second, plain = (
-        *(as_shipped(name) for _ in range(3)),
-        without_draws(name),
-    )
+    whole, second, plain = as_shipped(name), as_shipped(name), without_draws(name)
     batches = share(whole_batches(whole), rank)
+
+    def save_half_way(*_: object) -> None:
+        if whole.iteration == HALF:
+            whole.trainer.save_checkpoint(folder / f"{name}.ckpt", weights_only=False)
+
+    whole.on_train_batch_end = save_half_way
     fit(whole, batches)
-    fit(first, batches[:HALF]).save_checkpoint(folder / f"{name}.ckpt", weights_only=False)
     fit(second, batches[HALF:], folder / f"{name}.ckpt")
-    fit(plain, batches)
+    fit(plain, batches[:PLAIN])
     result = {
         "whole": tensors(whole),
         "histories": histories(whole),

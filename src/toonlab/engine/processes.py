@@ -82,6 +82,7 @@ class Processes(_SubprocessScriptLauncher):
         except BaseException as error:
             if parent:
                 time.sleep(_PATIENCE)
+                self._tell(error)
             self._fail(error)
             raise
         finally:
@@ -141,12 +142,23 @@ class Processes(_SubprocessScriptLauncher):
                 failed = self._failed()
                 time.sleep(_POLL / 5)
         self._kill()
+        why = self._describe(*failed) if failed else None
         with suppress(Exception):  # NCCL would wait for the dead at exit
             torch.distributed.distributed_c10d._abort_process_group()
-        if failed:
-            raise UsageError(self._describe(*failed)) from error
+        if why:
+            raise UsageError(why) from error
+
+    def _tell(self, error: BaseException) -> None:
+        """Leave rank 0 the words of a mistake of the user's, and end: it is rank 0 that says them."""
+        if isinstance(error, UsageError):
+            with suppress(Exception):  # before the processes have met, this one speaks for itself
+                _store().set(_words_of(self.cluster_environment.local_rank()), str(error))
+                os._exit(2)
 
     def _describe(self, rank: int, code: int) -> str:
+        with suppress(Exception):
+            if _store().check([_words_of(rank)]):
+                return f"process {rank} of {self.num_processes}: {_store().get(_words_of(rank)).decode()}"
         how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
         return (
             f"process {rank} of {self.num_processes} {how}, and so all end (what it said is above); the last "
@@ -170,6 +182,14 @@ class Processes(_SubprocessScriptLauncher):
                 code = process.wait()
             if code not in _CLEAN:
                 log.warning("The run is whole, but afterwards process %d ended with code %d", rank, code)
+
+
+def _store() -> Any:
+    return torch.distributed.distributed_c10d._get_default_store()
+
+
+def _words_of(rank: int) -> str:
+    return f"toonlab/words/{rank}"
 
 
 def _end_with(parent: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 from torch.nn.parallel import DistributedDataParallel
 
 from toonlab.engine.processes import Processes
@@ -32,7 +33,7 @@ class Ranks(DDPStrategy):
     def __init__(self, *, command: Sequence[str] | None = None, **common: Any) -> None:
         super().__init__(find_unused_parameters=True, **common)
         self.command = command
-        self.side: torch.distributed.ProcessGroup | None = None
+        self.side: ProcessGroup | None = None
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None  # noqa: S101 (Lightning's own contract)
@@ -42,14 +43,15 @@ class Ranks(DDPStrategy):
 
     def setup_distributed(self) -> None:
         super().setup_distributed()
-        self.side = torch.distributed.new_group(backend="gloo", timeout=_LONG)
+        self.side = cast("ProcessGroup", torch.distributed.new_group(backend="gloo", timeout=_LONG))
 
     def _setup_model(self, model: nn.Module) -> DistributedDataParallel:
         # Feature networks are frozen into buffers that are in no checkpoint: equal from the start, and
         # DDP would send all of VGG19 to every rank before each batch.
         saved = model.state_dict().keys()
         constant = [name for name, _ in model.named_buffers() if name not in saved]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, constant)
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(model, constant)  # type: ignore[no-untyped-call]
         return super()._setup_model(model)
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
