@@ -109,8 +109,9 @@ def _resume(ranks: list[dict[str, Any]], name: str, folder: Path) -> None:
 def _add_up(ranks: list[dict[str, Any]], name: str) -> None:
     """Where nothing is drawn at random, two ranks are one process with twice the batch.
 
-    To 1e-4 of the way that each network went, and the last bit of its weights: the gradients are means of two halves instead of one, which
-    float32 rounds differently, and losses and norms carry that along (about 1e-5 is seen).
+    To 1e-4 of the way that each network went, and the last bit of its weights: the gradients are means of
+    two halves instead of one, which float32 rounds differently, and losses and norms carry that along (about
+    1e-5 is seen).
     """
     method = without_draws(name)
     before = {key: p.detach().clone() for key, p in method.named_parameters() if p.requires_grad}
