@@ -146,16 +146,7 @@ def main() -> None:
     (options.output / "table.md").write_text(text + "\n")
     print(text)
     if options.sheet:
-        columns = [m for m in found if m.row in ("start", "single", "parallel", "parallel, added")]
-        sheet(
-            [
-                (f"{m.row}: {s}", m.checkpoint or m.folder, s if m.row.startswith("parallel") else None)
-                for s in options.styles
-                for m in columns
-                if s in m.styles and (m.row != "start" or s == options.styles[0])
-            ],
-            options.sheet,
-        )
+        sheet(found, options.styles, options.sheet)
 
 
 if __name__ == "__main__":

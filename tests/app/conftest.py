@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -50,3 +51,21 @@ def composed(tmp_path: Path) -> Callable[..., DictConfig]:
         return cfg
 
     return make
+
+
+@pytest.fixture
+def reads_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[Path]]:
+    """Return a list that grows with every reading of a checkpoint."""
+
+    def watch(path: Path) -> list[Path]:
+        reads, load = list[Path](), torch.load
+
+        def counted(file: object, *arguments: object, **more: object) -> object:
+            if file == path:
+                reads.append(path)
+            return load(file, *arguments, **more)
+
+        monkeypatch.setattr(torch, "load", counted)
+        return reads
+
+    return watch

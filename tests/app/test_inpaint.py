@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_mistakes_are_one_line(composed: Config, words: dict[str, object], tmp_p
         ({"completion": "learned"}, "no network that completes"),
         ({"completion": "lerned"}, "did you mean 'learned'"),
         ({"bank": None}, "bank=DIR"),
-        ({"bank": tmp_path / "none"}, "no such folder"),
+        ({"bank": tmp_path / "none"}, "does not exist; pass bank=DIR"),
         ({"mask": "bocks"}, "did you mean 'blocks'"),
         ({"mask": inside}, "would be taken for photos: move it"),
         ({"input": tmp_path / "none"}, "does not exist: name a photo"),
@@ -159,15 +160,40 @@ def test_mistakes_are_one_line(composed: Config, words: dict[str, object], tmp_p
 
 
 def test_the_bank_is_by_default_what_the_checkpoint_was_trained_on(
-    composed: Config, words: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    composed: Config,
+    words: dict[str, object],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    reads_of: Callable[[Path], list[Path]],
 ) -> None:
     held = torch.load(Path(str(words["ckpt"])), weights_only=True)
     held["toonlab"]["config"]["data"] = {"photos": str(words["bank"])}
     torch.save(held, Path(str(words["ckpt"])))
     caplog.set_level("INFO")
+    reads = reads_of(Path(str(words["ckpt"])))
     run(composed, words, bank=None, input=tmp_path / "in" / "a.png")
+    assert len(reads) == 1
     assert f"the photos that it was trained on, {words['bank']}" in caplog.text
     assert (tmp_path / "out" / "a_strip.png").is_file()
+
+
+def test_a_bank_passes_over_what_training_would_and_says_so(
+    composed: Config, words: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = tmp_path / "bank"
+    for name in (".x.png", "._y.png"):  # a half-written file, and what a Mac leaves beside each
+        (bank / name).write_bytes(b"no image")
+    (bank / "broken.png").write_bytes(b"no image")
+    (bank / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (bank / "notes.txt").touch()
+    run(composed, words)
+    assert f"bank: skipped 2 of 5 files in {bank}" in caplog.text
+    assert "broken.png (not an image)" in caplog.text
+    assert "ignored 1 files that are not images (1 .txt)" in caplog.text
+    (about,) = tmp_path.rglob("about.json")
+    kept = json.loads(about.read_text())
+    assert sorted(Path(photo).name for photo in kept["photos"]) == ["x.png", "y.png", "z.png"]
+    assert kept["rejected"] == {}
 
 
 def test_the_command_line(cli: Cli, words: dict[str, object], tmp_path: Path) -> None:

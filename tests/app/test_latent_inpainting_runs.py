@@ -12,7 +12,7 @@ from PIL import Image
 
 from shipped import SMALL, shrink, trained_generator
 from toonlab import images as im
-from toonlab.app import evaluate, pretrained, train
+from toonlab.app import evaluate, inpaint, pretrained, train
 from toonlab.app.setup import make
 from toonlab.engine.checkpoint import build, load_generator, write_imported
 from toonlab.errors import UsageError
@@ -98,7 +98,7 @@ def test_eval_prints_the_completion_beside_its_baselines(
 
 
 def test_a_search_trains_on_one_batch_with_a_bank(
-    composed, tmp_path: Path, trained: Path, photos: Path
+    composed, tmp_path: Path, trained: Path, photos: Path, reads_of
 ) -> None:
     more = ["completion=search", f"ckpt={trained}", "bank_size=32"]
     with pytest.raises(UsageError, match=r"data\.overfit=true"):
@@ -111,10 +111,38 @@ def test_a_search_trains_on_one_batch_with_a_bank(
     terms = {"generator/context", "generator/prior", "generator/bank", "generator/tv"}
     assert terms <= {key for line in lines for key in line}
     # Scored with the bank that it was trained with, unless another is named.
+    reads = reads_of(tmp_path / "checkpoints" / "last.ckpt")
     evaluate.run(composed(f"ckpt={tmp_path}", f"output={tmp_path / 'eval'}", config="eval"))
+    assert len(reads) == 1
     assert len(json.loads((tmp_path / "eval" / "report.json").read_text())["scores"]) == 6
     with pytest.raises(UsageError, match="searches, and has no network"):
         load_inpainting(tmp_path / "checkpoints" / "last.ckpt", completion="learned")
+
+
+@pytest.mark.parametrize("completion", ["learned", "search"])
+def test_one_iteration_is_a_run_and_its_last_words_are_commands(
+    composed, tmp_path: Path, trained: Path, photos: Path, caplog: pytest.LogCaptureFixture, completion: str
+) -> None:
+    more = [f"completion={completion}", f"ckpt={trained}", "iterations=1"]
+    if completion == "search":
+        more += [f"bank={photos}", "bank_size=32", "data.overfit=true", "method.search.steps=2"]
+    with caplog.at_level("INFO"):
+        train.run(settings(composed, *more))
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["status"], result["iterations"]) == ("finished", 1)
+    said = [line.split() for line in caplog.text.splitlines() if line.startswith("  python src/")]
+    ckpt = f"ckpt={tmp_path}"
+    assert [words[1:] for words in said] == [
+        ["src/eval.py", ckpt],
+        ["src/inpaint.py", ckpt, "input=PHOTOS", "mask=MASKS", "output=COMPLETED"],
+    ]
+    evaluate.run(composed(*said[0][2:], f"output={tmp_path / 'eval'}", config="eval"))
+    assert (tmp_path / "eval" / "report.json").is_file()
+    stand_ins = {"PHOTOS": photos / "0.png", "MASKS": "box", "COMPLETED": tmp_path / "completed"}
+    words = [word.partition("=") for word in said[1][2:]]
+    filled = [f"{key}={stand_ins.get(value, value)}" for key, _, value in words]
+    inpaint.run(composed(*filled, config="inpaint"))
+    assert (tmp_path / "completed" / "0_strip.png").is_file()
 
 
 def test_any_generator_with_a_latent_can_be_searched_and_only_that(composed, trained: Path) -> None:

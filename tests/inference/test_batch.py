@@ -10,8 +10,9 @@ from PIL import Image
 from torch import nn
 
 from toonlab.errors import UsageError
-from toonlab.inference import batch
-from toonlab.inference.batch import Outcome, plan, stylize_all
+from toonlab.inference import planning
+from toonlab.inference.batch import Outcome, stylize_all
+from toonlab.inference.planning import plan
 from toonlab.inference.stylizer import Stylizer
 
 
@@ -172,7 +173,7 @@ def test_a_renamed_target_takes_nobody_elses_name(tmp_path: Path, monkeypatch: p
     for name in ("x.bmp", "x.jpg", "x.png", "x.bmp.png"):
         write(tmp_path / "in" / name)
     can_hold = lambda target, source: source.suffix == ".png"  # noqa: E731 (as if the others had alpha)
-    monkeypatch.setattr(batch, "_can_hold", can_hold)
+    monkeypatch.setattr(planning, "_can_hold", can_hold)
     jobs = plan(tmp_path / "in", tmp_path / "out", overwrite=False).jobs
     assert {job.source.name: job.target.name for job in jobs} == {
         "x.bmp": "x.bmp.2.png",

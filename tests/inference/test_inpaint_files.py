@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.batch import Outcome, plan
+from toonlab.inference.batch import Outcome
 from toonlab.inference.inpaint_files import InpaintFiles, Row, check_names
-from toonlab.inference.inpainter import Completion, Inpainter, OnStep
+from toonlab.inference.inpainter import Inpainter
 from toonlab.inference.masks import Masks
+from toonlab.inference.planning import plan
 from toonlab.inference.stylizer import Stylizer
+from toonlab.representations.inpainting.completion import Completion, OnStep
 
 
 class Plain:
@@ -35,7 +37,7 @@ class Plain:
         found = [torch.where(known > 0, photos, torch.full_like(photos, i / 10)) for i in range(candidates)]
         if on_step:
             on_step(candidates, candidates)
-        return Completion(found[0], torch.stack(found, dim=1))
+        return Completion(found[0], torch.stack(found, dim=1), torch.arange(candidates)[None].float())
 
 
 PLAIN = Plain()
@@ -93,6 +95,7 @@ def test_any_size_is_padded_and_cropped_back(size: tuple[int, int]) -> None:
     image = torch.where(known > 0, image, torch.full_like(image, torch.nan))
     done = Inpainter(PLAIN, multiple=4, largest=None).complete(image, known, candidates=3)
     assert (done.result.shape, done.candidates.shape) == (image.shape, (1, 3, *image.shape[1:]))
+    assert torch.equal(done.scores, torch.tensor([[0.0, 1, 2]]))
     kept = known.expand_as(image) > 0
     assert torch.equal(done.result[kept], image[kept])
     seen, seen_known = PLAIN.seen[0]
@@ -131,6 +134,17 @@ def test_a_painted_mask_has_no_clean_cartoon_and_alpha_stays(tmp_path: Path) -> 
     with Image.open(tmp_path / "out/a_strip.png") as strip, Image.open(tmp_path / "out/a.png") as cartoon:
         assert strip.width == 3 * 40 + 4 * 4
         assert cartoon.getchannel("A").getextrema() == (100, 100)
+
+
+def test_the_colour_profile_stays_and_the_orientation_is_not_applied_twice(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.new("RGB", (40, 24), "red").save(tmp_path / "in" / "a.jpg", icc_profile=b"a profile", exif=turned)
+    run(tmp_path / "in", tmp_path / "out", "box")
+    with Image.open(tmp_path / "out/a.png") as cartoon:
+        assert (cartoon.size, cartoon.info["icc_profile"]) == ((24, 40), b"a profile")
+        assert 0x0112 not in cartoon.getexif()
 
 
 def test_an_empty_mask_gives_the_plain_cartoon(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from methods.inpainting_reference import latent_inpainting
+
 Values = dict[str, Tensor]
 
 
@@ -85,19 +87,24 @@ def paired(m: Any, batch: Values) -> tuple[Values, Values]:
 
 
 def cartoongan(m: Any, batch: Values) -> tuple[Values, Values]:
-    """Chen et al. 2018, eq. 3 and 4."""
-    fake = m.generator(batch["photo"])
+    """Chen et al. 2018, eq. 3 and 4; each batch in its own style, if there are several."""
+    style = (m.trained[int(batch["domain"][0])],) if m.trained else ()
+    fake = m.generator(batch["photo"], *style)
+
+    def judge(images: Tensor) -> Tensor:
+        return m.discriminator(images, *style)
+
     generator = {
-        "adversarial": square(m.discriminator(fake), 1),
+        "adversarial": square(judge(fake), 1),
         "content": features(m, fake, batch["photo"]),
         "flow_pixel": l1(fake, batch["drawn"]),
         "flow_content": features(m, fake, batch["drawn"]),
         "colour": l1(m.surface(fake), m.surface(batch["photo"])),
     }
     return generator, {
-        "real": square(m.discriminator(batch["cartoon"]), 1),
-        "fake": square(m.discriminator(fake), 0),
-        "blurred": square(m.discriminator(batch["blurred"]), 0),
+        "real": square(judge(batch["cartoon"]), 1),
+        "fake": square(judge(fake), 0),
+        "blurred": square(judge(batch["blurred"]), 0),
     }
 
 
@@ -171,6 +178,8 @@ REFERENCES: dict[str, Callable[[Any, Values], tuple[Values, Values]]] = {
     "CycleGAN": cycle,
     "PairedGAN": paired,
     "CartoonGAN": cartoongan,
+    "AdaptedCartoonGAN": cartoongan,
+    "LatentInpainting": latent_inpainting,
     "WhiteBox": whitebox,
     "AnimeGAN": animegan,
 }

@@ -5,9 +5,11 @@ import torch
 
 from methods.reference import REFERENCES
 from shipped import DISTINCT, OTHER_NAMES, batch_for, shipped
+from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.terms import weighted_sum
 from toonlab.losses.adversarial import CrossEntropy, LeastSquares
 from toonlab.networks.discriminators import PatchGAN, ResidualDiscriminator
+from toonlab.representations.inpainting.bank import LatentBank
 
 LENGTH = 100  # iterations of `shipped`
 SUPERVISED = ["gan_v2", "cyclegan_v3", "cyclegan_v4", "cyclegan_v5", "cyclegan_v6"]
@@ -16,10 +18,37 @@ SUPERVISED = ["gan_v2", "cyclegan_v3", "cyclegan_v4", "cyclegan_v5", "cyclegan_v
 @pytest.mark.parametrize("name", DISTINCT)
 def test_every_term_is_what_the_reference_computes(name: str) -> None:
     method = shipped(name, pool_size=0).eval()  # no power iteration between the two
+    compare(method, batch_for(method, images=3))
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_with_any_hole_and_first_guess_every_term_is_what_the_reference_computes(seed: int) -> None:
+    method = shipped("latent_inpainting").eval()
+    method.seed = seed
+    compare(method, batch_for(method, seed, images=3))
+
+
+@pytest.mark.parametrize("erode", [0, 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_term_of_a_search_is_what_the_reference_computes(erode: int, seed: int) -> None:
+    size = ("data.batch_size=3", "data.size=32", f"method.search.erode={erode}")
+    method = shipped("latent_inpainting", "completion=search", *size).eval()
+    method.seed = seed
+    with torch.no_grad():
+        method.bank = LatentBank.of(method.painter.encode(batch_for(method, seed + 9, images=5)["photo"]))
+        method.completion.value.normal_(generator=torch.Generator().manual_seed(seed))
+    compare(method, batch_for(method, seed, images=3))
+
+
+def test_a_searchs_weights_are_section_8s() -> None:
+    weights = shipped("latent_inpainting", "completion=search", "data.size=32").weights
+    found = {name: weight(0) for name, weight in weights.items()}
+    assert found == {"context": 1.0, "prior": 0.01, "bank": 0.1, "tv": 0.01}
+
+
+def compare(method: ToonMethod, batch: Images) -> None:
     kind = type(method).__name__
-    if kind not in REFERENCES:
-        pytest.skip(f"{kind} is not written a second time: add it to tests/methods/reference.py")
-    batch = batch_for(method, images=3)
+    assert kind in REFERENCES, f"{kind} is not written a second time: add it to tests/methods/reference.py"
     with torch.no_grad():
         generator, discriminator = REFERENCES[kind](method, batch)
         views = method.render(batch)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader
 
 from shipped import batch_for, shipped
@@ -162,7 +164,26 @@ def test_latents_are_measured_in_the_deviation_of_clean_ones() -> None:
     assert float(value.detach()) == pytest.approx(float(torch.stack(by_hand).mean().detach()), rel=1e-5)
 
 
+def test_processes_agree_on_the_mean_of_their_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    method, others = shipped("latent_inpainting").completion, torch.full((16,), 3.0)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_reduce", lambda spread: spread.add_(others))
+    clean = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    method.measure(clean)
+    torch.testing.assert_close(method.spread, (clean.std(dim=(0, 2, 3)) + 3) / 2)
+    monkeypatch.setattr(distributed, "all_reduce", None)  # measured once
+    method.measure(clean)
+
+
 # Search
+
+
+def test_a_search_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LatentInpainting, "trainer", SimpleNamespace(world_size=2))
+    learned().on_fit_start()
+    with pytest.raises(UsageError, match=r"trainer\.devices=2: completion=search moves one batch"):
+        searching().on_fit_start()
 
 
 def test_the_searchs_terms_by_hand() -> None:

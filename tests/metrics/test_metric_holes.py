@@ -96,3 +96,14 @@ def test_more_damage_scores_worse_and_batches_do_not_matter() -> None:
     noisy, scores = clean + 0.5 * noise, HoleMetrics(distance=distance)
     single = [scores.measure(noisy[i, None], clean[i, None], known[i, None]) for i in range(4)]
     torch.testing.assert_close(torch.cat(single), found[2], atol=1e-6, rtol=1e-5)
+
+
+def test_one_process_scores_without_waiting_for_the_others() -> None:
+    def wait(*_: object, **__: object) -> None:
+        raise AssertionError("would wait for ever: the first process scores alone")
+
+    suite = HoleMetrics(distance=None, distributed_available_fn=lambda: True, dist_sync_fn=wait)
+    picture, known = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    known[..., 2:4, 2:4] = 0
+    suite.update(picture, picture, known)
+    assert float(suite.compute()["hole_l1"]) == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from toonlab import images
+from toonlab.data.folders import Index, report, scan
 from toonlab.errors import UsageError
 from toonlab.methods.completing import Completing
 from toonlab.representations.inpainting.bank import LatentBank
@@ -18,22 +18,28 @@ from toonlab.representations.inpainting.build import open_bank, weights_key
 log = logging.getLogger(__name__)
 
 
-def bank_for(cfg: DictConfig, method: Completing, size: int | None = None) -> LatentBank:
+def bank_for(cfg: DictConfig, method: Completing) -> LatentBank:
     """Open or build the bank of the photos in `cfg.bank`.
 
     Args:
-        cfg: says `bank` and `cache_dir`.
+        cfg: says `bank`, `bank_size` (pixels of each photo's side) and `cache_dir`.
         method: its generator encodes.
-        size: pixels of each photo's side; `cfg.bank_size` by default.
 
     Raises:
-        UsageError: no folder is named, or it holds no image.
+        UsageError: see `bank_photos`; or `bank_size` gives no whole cells.
     """
+    photos, multiple = bank_photos(cfg), method.painter.multiple
+    if cfg.bank_size % multiple:
+        near = round(cfg.bank_size / multiple) * multiple
+        raise UsageError(
+            f"bank_size={cfg.bank_size}: this generator takes multiples of {multiple}, {near} for instance"
+        )
+    report(photos, "bank")
     return open_bank(
-        bank_photos(cfg),
+        photos.files,
         encode=lambda batch: method.painter.encode(batch.to(method.device)).cpu(),
         key=weights_key(method.painter.state_dict()),
-        size=size or cfg.bank_size,
+        size=cfg.bank_size,
         cache_dir=Path(cfg.cache_dir),
     )
 
@@ -45,25 +51,17 @@ def remember_bank(cfg: DictConfig, config: Mapping[str, Any]) -> None:
         log.info("bank: the run's own, %s", cfg.bank)
 
 
-def bank_photos(cfg: DictConfig) -> list[Path]:
-    """List the photos in `cfg.bank`.
+def bank_photos(cfg: DictConfig) -> Index:
+    """Find the photos in `cfg.bank`, of any size.
 
     Raises:
-        UsageError: no folder is named, it holds no image, or `bank_size` is none.
+        UsageError: no folder is named, it holds no usable image, or `bank_size` is none.
     """
     if not cfg.bank:
         raise UsageError(
             "completion=search starts from latents of clean photos: name a folder of them, bank=DIR (not of "
             "the photos that are to be completed)"
         )
-    folder = Path(str(cfg.bank)).expanduser()
     if not isinstance(cfg.bank_size, int) or cfg.bank_size < 32:
         raise UsageError(f"bank_size={cfg.bank_size}: pixels of each photo's side, 32 or more")
-    photos = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.EXTENSIONS and not p.is_dir())
-        if folder.is_dir()
-        else []
-    )
-    if not photos:
-        raise UsageError(f"bank={folder}: no such folder, or no image in it")
-    return photos
+    return scan(str(cfg.bank), what="bank", min_side=1, cache_dir=Path(cfg.cache_dir))

@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
+from toonlab.app.pipes import end_if_unread, ending_quietly
 from toonlab.app.ranks import who
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.tasks import help_of, task_of
@@ -27,6 +28,7 @@ CONF = PROJECT / "conf"
 FULL_ERRORS = "TOONLAB_FULL_ERRORS"  # whether this command's user wants tracebacks
 
 
+@ending_quietly()
 def main_of_tasks(*, config: str, package: str) -> None:
     """Run the task that the first word names: `package.<task>` on `conf/<config>_<task>.yaml`."""
     if answer := help_of(sys.argv, CONF):
@@ -40,11 +42,12 @@ def main_of_tasks(*, config: str, package: str) -> None:
     main(config=f"{config}_{task}", task=f"{package}.{task}")
 
 
+@ending_quietly()
 def main(*, config: str, task: str) -> None:
     """Run `task`'s `run(cfg)` on the configuration `conf/<config>.yaml` and the command line.
 
     Exits with 0, with 2 after a mistake of the user's (one line on stderr, no traceback), with 130 after
-    Ctrl-C. `HYDRA_FULL_ERROR=1` shows every traceback.
+    Ctrl-C, with 141 once nobody reads its output. `HYDRA_FULL_ERROR=1` shows every traceback.
     """
     # OpenMP's threads spin while they wait, which on a busy machine (a worker, a browser) costs several
     # times what it saves on an idle one. Read once, when torch is imported.
@@ -76,6 +79,7 @@ def main(*, config: str, task: str) -> None:
     except Exception as error:
         failures.append(error)
     for failure in failures:
+        end_if_unread(failure)
         line = None if full_errors else explain(failure, config)
         if line is None:
             logging.getLogger(__name__).error("%sfailed", who(), exc_info=failure)

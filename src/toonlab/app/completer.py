@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from toonlab.engine.checkpoint import read
 from toonlab.errors import UsageError, check_choice
 from toonlab.methods.latent_inpainting import LatentInpainting
 from toonlab.methods.latent_search import LatentSearch
-from toonlab.methods.loaded_inpainting import load_inpainting
+from toonlab.methods.loaded_inpainting import rebuild_inpainting
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,13 @@ def completer(cfg: DictConfig, device: torch.device) -> LatentInpainting:
     path = Path(cfg.ckpt).expanduser()
     if cfg.completion is not None:
         check_choice("completion", cfg.completion, ["learned", "search"])
-    method = load_inpainting(
-        path, settings=_settings(cfg), completion=cfg.completion, style=chosen_style(cfg.style)
+    checkpoint = read(path)
+    method = rebuild_inpainting(
+        checkpoint,
+        path,
+        settings=_settings(cfg),
+        completion=cfg.completion,
+        style=chosen_style(cfg.style),
     ).to(device)
     changes = {key: value for key, value in cfg.search.items() if value is not None}
     if changes and not method.searching:
@@ -40,9 +46,10 @@ def completer(cfg: DictConfig, device: torch.device) -> LatentInpainting:
         )
     if method.searching:
         method.search = LatentSearch(**{**vars(method.search), **changes})
-        remember_bank(cfg, read(path)["toonlab"]["config"])
+        config = checkpoint["toonlab"]["config"]
+        remember_bank(cfg, config)
         if cfg.bank is None:
-            cfg.bank = _own_photos(path)
+            cfg.bank = _own_photos(config)
     if method.searching or cfg.bank:
         method.bank = bank_for(cfg, method)
     return method
@@ -57,9 +64,9 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
     return settings
 
 
-def _own_photos(ckpt: Path) -> str | None:
+def _own_photos(config: Mapping[str, Any]) -> str | None:
     """Return the folder of photos that a checkpoint was trained on; None if it is not known or not here."""
-    data = read(ckpt)["toonlab"]["config"].get("data") or {}
+    data = config.get("data") or {}
     photos = data.get("photos")
     if data.get("_target_", "").endswith(".DemoData"):
         photos = str(Path(data["cache_dir"]) / "demo" / "train" / "photos")

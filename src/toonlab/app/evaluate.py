@@ -38,33 +38,34 @@ def run(cfg: DictConfig) -> None:
         UsageError: the checkpoint or the data cannot be used as asked.
     """
     quiet()
-    if domains := domains_to_score(cfg):
-        _run_domains(cfg, domains)
+    checkpoint = None if "method" in cfg else read(Path(cfg.ckpt).expanduser())
+    if checkpoint and (domains := domains_to_score(cfg, checkpoint)):
+        _run_domains(cfg, checkpoint, domains)
         return
-    loaded = painter(cfg)
+    loaded = painter(cfg, checkpoint=checkpoint)
     data, part = _data(cfg, loaded)
     folder = _output(cfg)
     about = _who(cfg, loaded) | {
         "part": part,
         "data": OmegaConf.to_container(cfg.data, resolve=True) if "data" in cfg else loaded.config["data"],
     }
-    if loaded.config.get("method", {}).get("needs_ckpt"):
-        table = score_holes(cfg, data, part, folder, about)
+    if checkpoint and loaded.config["method"].get("needs_ckpt"):
+        table = score_holes(cfg, checkpoint, data, part, folder, about)
         log.info("\n%s\n\nreport: %s", table.text("completed", cfg.holes_by), folder / "report.json")
         return
     report = score(cfg, loaded, data, part, folder, about)
     log.info("\n%s\n\nreport: %s", report.table(), folder / "report.json")
 
 
-def _run_domains(cfg: DictConfig, domains: Sequence[str]) -> None:
+def _run_domains(cfg: DictConfig, checkpoint: Mapping[str, Any], domains: Sequence[str]) -> None:
     folder, reports = _output(cfg), {}
     for domain in domains:
         log.info("%s:", domain)
-        loaded = painter(cfg, domain)
+        loaded = painter(cfg, domain, checkpoint)
         data, part = _data(cfg, loaded, domain)
         about = _who(cfg, loaded) | {"part": part, "domain": domain}
         reports[domain] = score(cfg, loaded, data, part, folder / domain, about, domain)
-    summary = DomainSummary(reports, read(Path(cfg.ckpt).expanduser()))
+    summary = DomainSummary(reports, checkpoint)
     log.info("\n%s\n\nreport: %s", summary.table(), folder / "report.json")
     summary.to_json(folder / "report.json", about=_who(cfg, loaded))
 

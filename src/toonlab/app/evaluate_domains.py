@@ -11,21 +11,23 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.data.domains import check_known, named
-from toonlab.engine.checkpoint import build, read
+from toonlab.engine.checkpoint import build
 from toonlab.errors import UsageError
 from toonlab.metrics.report import Report
 from toonlab.networks.adapters import Adapted
 
 
-def domains_to_score(cfg: DictConfig) -> list[str]:
+def domains_to_score(cfg: DictConfig, checkpoint: Mapping[str, Any]) -> list[str]:
     """Return the domains of the data to score, each in its own style; none if the data has but one.
+
+    Args:
+        cfg: says `data`, if it is not the run's own, and `style`.
+        checkpoint: as `engine.checkpoint.read` returns it of `cfg.ckpt`.
 
     Raises:
         UsageError: the checkpoint and the data do not know the same styles.
     """
-    if "method" in cfg:
-        return []
-    config = read(Path(cfg.ckpt).expanduser())["toonlab"]["config"]
+    config = checkpoint["toonlab"]["config"]
     held = config["method"].get("domains")
     several = "data" in cfg and cfg.data._target_.endswith(".MultiDomainData")
     if not held:

@@ -17,9 +17,8 @@ from tqdm import tqdm
 from toonlab import images as im
 from toonlab.app.bank import bank_for, remember_bank
 from toonlab.app.setup import device_named, environment, make
-from toonlab.engine.checkpoint import read
 from toonlab.methods.completing import Completing
-from toonlab.methods.loaded_inpainting import load_inpainting
+from toonlab.methods.loaded_inpainting import rebuild_inpainting
 from toonlab.metrics.holes import HoleMetrics
 from toonlab.metrics.paired_table import PairedTable
 from toonlab.representations.inpainting.prefill import prefill
@@ -44,16 +43,31 @@ def ways(method: Completing, photos: Tensor, first: int) -> tuple[dict[str, Tens
     return found, clean, known
 
 
-def score_holes(cfg: DictConfig, data: Any, part: str, folder: Path, about: Mapping[str, Any]) -> PairedTable:
+def score_holes(
+    cfg: DictConfig,
+    checkpoint: Mapping[str, Any],
+    data: Any,
+    part: str,
+    folder: Path,
+    about: Mapping[str, Any],
+) -> PairedTable:
     """Damage each photo of a part of `data`, complete it, score it; write `report.json` and `strips.png`.
 
     Photo i is damaged by kind i mod 5 of `representations.inpainting.holes`, the same at each call.
+
+    Args:
+        cfg: says `ckpt`, `holes`, `device`, `rows` (of the picture), `seed`, and the bank of a search.
+        checkpoint: as `engine.checkpoint.read` returns it of `cfg.ckpt`.
+        data: the data module.
+        part: `val`, or else its `test` loaders.
+        folder: made if need be.
+        about: goes into the report, with the environment.
     """
     seed_everything(cfg.seed, verbose=False)
     device = device_named(cfg.device)
-    method = load_inpainting(Path(cfg.ckpt).expanduser()).to(device)
+    method = rebuild_inpainting(checkpoint, Path(cfg.ckpt).expanduser()).to(device)
     if method.searching:
-        remember_bank(cfg, read(Path(cfg.ckpt).expanduser())["toonlab"]["config"])
+        remember_bank(cfg, checkpoint["toonlab"]["config"])
         method.bank = bank_for(cfg, method)
     metrics: HoleMetrics = make(cfg, "holes")
     table = PairedTable({name: name in HIGHER_IS_BETTER for name in metrics.names})

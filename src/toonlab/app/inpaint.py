@@ -13,10 +13,10 @@ from toonlab.app.completer import completer
 from toonlab.app.prepare.journal import Journal
 from toonlab.app.setup import device_named, make, quiet
 from toonlab.errors import UsageError
-from toonlab.inference.batch import Plan, plan
 from toonlab.inference.inpaint_files import InpaintFiles, check_names
 from toonlab.inference.inpainter import Inpainter
 from toonlab.inference.masks import Masks
+from toonlab.inference.planning import Plan, plan
 from toonlab.inference.stylizer import Stylizer
 from toonlab.metrics.holes import HoleMetrics
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from hydra.utils import get_object
@@ -19,15 +21,20 @@ from toonlab.inference.stylizer import OutputFilter, Stylizer
 log = logging.getLogger(__name__)
 
 
-def painter(cfg: DictConfig, style: str | None = None) -> Loaded:
+def painter(cfg: DictConfig, style: str | None = None, checkpoint: Mapping[str, Any] | None = None) -> Loaded:
     """Load `cfg.ckpt` in `style`, by default `cfg.style`, or build `cfg.method`.
+
+    Args:
+        cfg: says what paints.
+        style: of a checkpoint that holds several.
+        checkpoint: what `cfg.ckpt` holds, if it has been read already.
 
     Raises:
         UsageError: both are given, the method has to be trained first, the checkpoint is none of ours, or
             `cfg.packs` and `cfg.style` do not fit it.
     """
     if "method" not in cfg:
-        loaded = in_style(with_packs(cfg), style or chosen_style(cfg.style))
+        loaded = in_style(with_packs(cfg, checkpoint), style or chosen_style(cfg.style))
         if loaded.style:
             log.info("style: %s", " + ".join(f"{share:.0%} {name}" for name, share in loaded.style.items()))
         return loaded

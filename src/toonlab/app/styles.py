@@ -8,21 +8,26 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from toonlab.engine.checkpoint import Loaded, load_network
+from toonlab.engine.checkpoint import Loaded, read, rebuild
 from toonlab.errors import UsageError
 from toonlab.networks.adapters import Adapted
 from toonlab.networks.packs import Pack, add_packs, read_pack, trunk_for
 
 
-def with_packs(cfg: DictConfig) -> Loaded:
+def with_packs(cfg: DictConfig, checkpoint: Mapping[str, Any] | None = None) -> Loaded:
     """Load `cfg.ckpt` with all its styles and those of `cfg.packs`.
 
     A generator without adapters is the trunk if packs are given, and what it paints itself the style `base`.
 
+    Args:
+        cfg: says which.
+        checkpoint: what `cfg.ckpt` holds, if it has been read already.
+
     Raises:
         UsageError: the checkpoint is none of ours, or a pack does not fit it.
     """
-    loaded = load_network(Path(cfg.ckpt).expanduser(), average=cfg.average, reverse=cfg.get("reverse", False))
+    path = Path(cfg.ckpt).expanduser()
+    loaded = rebuild(checkpoint or read(path), path, average=cfg.average, reverse=cfg.get("reverse", False))
     packs = read_packs(cfg.packs)
     if not packs:
         return loaded

@@ -12,8 +12,9 @@ from toonlab import images
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
-from toonlab.inference.batch import plan, stylize_all
+from toonlab.inference.batch import stylize_all
 from toonlab.inference.before_after import before_after
+from toonlab.inference.planning import plan
 
 log = logging.getLogger(__name__)
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
-from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from toonlab.data.domains import check_known
 from toonlab.data.ignore import Ignored, IgnoredTwin, read
-from toonlab.data.stream import Derive, DomainDraws, Draws, Gallery, Source, Stream, Twin, init_worker
+from toonlab.data.loading import Batches, loader
+from toonlab.data.stream import Derive, DomainDraws, Draws, Gallery, Source, Stream, Twin
 from toonlab.data.teacher import Teacher, check_all
 from toonlab.data.turns import Turns
 from toonlab.errors import UsageError, did_you_mean
 
-Batches = DataLoader[dict[str, Tensor]]
 DRAWN = "drawn"
 """The view of a photo as the teacher drew it."""
 DOMAIN = "domain"
@@ -160,7 +157,9 @@ class StreamedData(LightningDataModule):
             world=world,
             overfit=self.overfit,
         )
-        return self._loader(draws, batch_size=self.batch_size, sampler=stream, persistent=True)
+        return loader(
+            draws, batch_size=self.batch_size, workers=self.workers, sampler=stream, persistent=True
+        )
 
     def val_dataloader(self, domain: str | None = None) -> list[Batches]:
         return [
@@ -186,28 +185,7 @@ class StreamedData(LightningDataModule):
         # Not shared out among ranks: rank 0 scores alone, and a score's n must not depend on the devices.
         source = self._source(view, part, domain)
         gallery = Gallery(source, spaced(len(source), most), domain=view, size=self.size)
-        return self._loader(gallery, batch_size=self.eval_batch_size)
-
-    def _loader(
-        self,
-        dataset: Draws | Gallery,
-        *,
-        batch_size: int,
-        sampler: Stream | None = None,
-        persistent: bool = False,
-    ) -> Batches:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=persistent and self.workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=init_worker,
-            multiprocessing_context=_processes() if self.workers else None,
-            # A loader draws a seed for its workers; ours use none, and the global stream stays untouched.
-            generator=torch.Generator(),
-        )
+        return loader(gallery, batch_size=self.eval_batch_size, workers=self.workers)
 
 
 def spaced(n: int, most: int | None) -> list[int]:
@@ -215,14 +193,3 @@ def spaced(n: int, most: int | None) -> list[int]:
     if most is None or most >= n:
         return list(range(n))
     return [i * n // most for i in range(most)]
-
-
-def _processes() -> BaseContext:
-    """Return how workers start: from a clean server process that has the libraries loaded.
-
-    A plain fork copies locks in whatever state other threads hold them (OpenMP, OpenCV, progress bars,
-    W&B), and a worker then waits for ever; a spawned worker imports torch anew, seconds each.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch.utils.data", "cv2"])
-    return context

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.batch import Job, OnPart, Outcome, Plan, each_job
+from toonlab.inference.batch import OnPart, Outcome, each_job
+from toonlab.inference.cartoon_file import write
 from toonlab.inference.inpainter import Inpainter
 from toonlab.inference.masks import Masks
+from toonlab.inference.planning import Job, Plan
 from toonlab.inference.stylizer import Stylizer
 
 Row = dict[str, Any]
@@ -86,12 +88,9 @@ class InpaintFiles:
             images.save(images.to_picture(cartoon), path)
         masked = torch.where(known > 0.5, photo, torch.zeros_like(photo))
         images.save(_strip(photo, masked, result, clean), strip_path(job.target))
-        cartoon_file = images.to_picture(result[0])
-        if picture.alpha is not None:
-            cartoon_file.putalpha(picture.alpha)
         # The row before the cartoon: killed in between, the photo is done again and its row replaced.
         self.record(row | {"seconds": f"{time.monotonic() - started:.2f}"})
-        images.save(cartoon_file, job.target, **_profile(picture))
+        write(result[0], job.target, photo=picture)
 
 
 def candidate_paths(target: Path, candidates: int) -> list[Path]:
@@ -131,7 +130,3 @@ def _strip(photo: Tensor, masked: Tensor, result: Tensor, clean: Tensor | None) 
     if clean is not None:
         panels["clean cartoon"] = clean
     return images.sheet([[images.to_picture(panel[0]) for panel in panels.values()]], list(panels))
-
-
-def _profile(picture: images.Picture) -> dict[str, Any]:
-    return {"icc_profile": picture.icc_profile} if picture.icc_profile else {}

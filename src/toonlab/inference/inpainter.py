@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from toonlab import images
 from toonlab.errors import UsageError
-
-OnStep = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
-
-
-class Completion(NamedTuple):
-    """Cartoons of damaged photos, in [-1, 1].
-
-    Attributes:
-        result: the best candidate, `(B, 3, H, W)`.
-        candidates: all of them, `(B, K, 3, H, W)`.
-    """
-
-    result: Tensor
-    candidates: Tensor
-
-
-class Completed(Protocol):
-    """What is asked of a completion, in [-1, 1]."""
-
-    @property
-    def result(self) -> Tensor:
-        """The best candidate, `(B, 3, H, W)`."""
-
-    @property
-    def candidates(self) -> Tensor:
-        """All of them, `(B, K, 3, H, W)`."""
+from toonlab.representations.inpainting.completion import Completion, OnStep
 
 
 class Completes(Protocol):
@@ -44,7 +17,7 @@ class Completes(Protocol):
 
     def complete(
         self, photos: Tensor, known: Tensor, *, candidates: int, on_step: OnStep | None = None
-    ) -> Completed:
+    ) -> Completion:
         """Complete `(B, 3, H, W)` where `(B, 1, H, W)` is 0; H and W are multiples of the generator's."""
 
 
@@ -95,5 +68,8 @@ class Inpainter:
         done = self.completes.complete(
             padded.to(self.device), padded_known.to(self.device), candidates=candidates, on_step=on_step
         )
-        both = (done.result, done.candidates)
-        return Completion(*(each.to(photos.device)[..., :height, :width].clamp(-1, 1) for each in both))
+
+        def cropped(cartoons: Tensor) -> Tensor:
+            return cartoons.to(photos.device)[..., :height, :width].clamp(-1, 1)
+
+        return Completion(cropped(done.result), cropped(done.candidates), done.scores.to(photos.device))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +11,8 @@ from torch import Tensor, nn
 from toonlab import images
 from toonlab.errors import UsageError
 from toonlab.inference import tiling
+from toonlab.inference.cartoon_file import OPAQUE, write
 from toonlab.representations.surface import guided_filter
-
-OPAQUE = frozenset({".jpg", ".jpeg", ".bmp"})
-"""Formats that cannot hold alpha (BMP can in theory; few programs read it)."""
-
-# Cartoons are thin lines between flat colours: halved chroma would smear them.
-_ENCODING: dict[str, dict[str, Any]] = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"quality": 95},
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,24 +87,16 @@ class Stylizer:
     def paint_file(self, source: Path, target: Path, on_tile: tiling.OnTile | None = None) -> None:
         """Paint one file into another, in the format of the target's suffix.
 
-        Alpha and colour profile are kept; the EXIF orientation is applied and no EXIF is written.
+        Alpha and colour profile are kept, EXIF is not; see `write`.
 
         Raises:
             BadImageError: the source cannot be decoded.
             UsageError: the source has alpha and the target's format cannot hold it.
         """
         picture = images.decode(source)
-        suffix = target.suffix.lower()
-        if picture.alpha is not None and suffix in OPAQUE:
+        if picture.alpha is not None and target.suffix.lower() in OPAQUE:
             raise UsageError(f"{source} has alpha and {target} cannot hold it: name the output .png")
-        cartoon = self.paint(images.to_tensor(picture.rgb)[None], on_tile)[0]
-        painted = images.to_picture(cartoon)
-        if picture.alpha is not None:
-            painted.putalpha(picture.alpha)
-        options = dict(_ENCODING.get(suffix, {}))
-        if picture.icc_profile and suffix != ".bmp":
-            options["icc_profile"] = picture.icc_profile
-        images.save(painted, target, **options)
+        write(self.paint(images.to_tensor(picture.rgb)[None], on_tile)[0], target, photo=picture)
 
     def _generate(self, photos: Tensor, on_tile: tiling.OnTile | None) -> Tensor:
         area = photos.shape[-2] * photos.shape[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -15,26 +14,10 @@ from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.hole import hole_mean
 from toonlab.networks.layers import LatentGenerator
 from toonlab.representations.inpainting.blend import poisson
+from toonlab.representations.inpainting.completion import Completion, OnStep
 from toonlab.representations.inpainting.draws import solid
 from toonlab.representations.inpainting.holes import KINDS, hole
 from toonlab.representations.inpainting.latent_mask import context_weights
-
-OnStep = Callable[[int, int], None]
-"""Told how many steps are done, and of how many."""
-
-
-class Completion(NamedTuple):
-    """Cartoons of damaged photos, in [-1, 1].
-
-    Attributes:
-        result: the best candidate of each photo, `(B, 3, H, W)`.
-        candidates: all of them, blended, `(B, K, 3, H, W)`.
-        scores: context and prior of each, `(B, K)`; smaller is better.
-    """
-
-    result: Tensor
-    candidates: Tensor
-    scores: Tensor
 
 
 class Guess(NamedTuple):

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from toonlab import keyed
 from toonlab.engine.method import Images
-from toonlab.engine.terms import Terms, weighted_sum
+from toonlab.engine.terms import Terms
 from toonlab.errors import UsageError, check_choice
 from toonlab.losses.adversarial import Adversarial
-from toonlab.losses.hole import hole_feature_distance, hole_l1
-from toonlab.methods.completing import Completing, Guess, OnStep
+from toonlab.methods.completing import Completing, Guess
+from toonlab.methods.latent_guesses import learned_guesses, searched_guesses
 from toonlab.methods.latent_search import LatentSearch, Offsets, Start
 from toonlab.methods.learned_completion import LearnedCompletion
 from toonlab.networks.frozen import Features
-from toonlab.networks.layers import LatentGenerator
+from toonlab.networks.layers import LatentGenerator, latent_channels
 from toonlab.representations.inpainting.bank import LatentBank
+from toonlab.representations.inpainting.completion import OnStep
 from toonlab.representations.inpainting.draws import HoleDraws
 from toonlab.representations.inpainting.prefill import prefill
 from toonlab.schedules import Schedule
@@ -83,7 +82,7 @@ class LatentInpainting(Completing):
         if self.searching:
             count, height, width = batch
             stride = self.painter.multiple
-            self.completion = Offsets(count, channels_of(self.painter), height // stride, width // stride)
+            self.completion = Offsets(count, latent_channels(self.painter), height // stride, width // stride)
         else:
             self.completion = learned(self.painter)
         self._clean_of: tuple[Tensor, Tensor, Tensor] | None = None
@@ -91,6 +90,13 @@ class LatentInpainting(Completing):
 
     def generators(self) -> list[nn.Module]:
         return [self.completion]
+
+    def on_fit_start(self) -> None:
+        if self.searching and self.trainer.world_size > 1:
+            raise UsageError(
+                f"trainer.devices={self.trainer.world_size}: completion=search moves one batch's latents; "
+                "use trainer.devices=1"
+            )
 
     def render(self, batch: Images) -> Images:
         return self._moved(batch["photo"]) if self.searching else self._corrected(batch["photo"])
@@ -101,18 +107,8 @@ class LatentInpainting(Completing):
             return self.search.terms(
                 start, views["latent"], cartoon, self._bank().channel_std().to(cartoon), self._fool(cartoon)
             )
-        photo, missing = batch["photo"], 1 - views["known"]
-        clean = cache(lambda: self._clean(photo))
-        cells, unit = F.avg_pool2d(missing, self.painter.multiple), self._learned().unit
-
-        return {
-            "photo": lambda: hole_l1(views["refined"], photo, missing).mean(),
-            "photo_content": lambda: self._looks(views["refined"], photo, missing),
-            "latent": lambda: hole_l1(views["latent"] / unit, clean()[0] / unit, cells).mean(),
-            "pixel": lambda: hole_l1(views["cartoon"], clean()[1], missing).mean(),
-            "content": lambda: self._looks(views["cartoon"], clean()[1], missing),
-            "adversarial": lambda: self._fool(views["cartoon"])(),
-        }
+        photo = batch["photo"]
+        return self._learned().terms(photo, lambda: self._clean(photo), views, self.features, self._fool)
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
         judge = self.discriminator
@@ -154,11 +150,6 @@ class LatentInpainting(Completing):
         chosen = torch.randint(len(bank), (len(photo),), generator=rng, device=rng.device)
         return self.painter.decode(bank.maps(chosen).to(photo))
 
-    def _looks(self, ours: Tensor, clean: Tensor, missing: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = self.features(clean)
-        return hole_feature_distance(self.features(ours), wanted, missing).mean()
-
     def _fool(self, cartoon: Tensor) -> Callable[[], Tensor]:
         return lambda: self.adversarial.fool(self.discriminator(cartoon))
 
@@ -186,75 +177,26 @@ class LatentInpainting(Completing):
     # At use -----------------------------------------------------------------
 
     def guesses(self, photos: Tensor, known: Tensor, count: int, on_step: OnStep | None) -> list[Guess]:
-        if self.searching:
-            return self._searched(photos, known, count, on_step)
-        ways: list[Callable[[], Guess]] = [
-            partial(self._guess, photos, known, how, mirrored) for how, mirrored in self._variants()
-        ]
-        if self.bank and count > len(self.prefills):
-            # Mirrored ones say least that is new: the bank's take their places.
-            ways[len(self.prefills) :] = self._from_bank(photos, known, count - len(self.prefills))
-        found = []
-        for i, way in enumerate(ways[:count]):
-            found.append(way())
-            if on_step:
-                on_step(i + 1, min(count, len(ways)))
-        return found
-
-    @torch.no_grad()
-    def _from_bank(self, photos: Tensor, known: Tensor, count: int) -> list[Callable[[], Guess]]:
-        """Return ways to complete from the bank's nearest latents, in place of the prefilled photo's own."""
-        networks = self._learned()
-        refined = networks.refine(prefill(photos, known, self.prefills[0]), known)
-
-        @torch.no_grad()
-        def guess(start: Start) -> Guess:
-            return Guess(self.painter.decode(networks.complete(start.latent, refined, known)), start.target)
-
-        starts = self.search.begin(self.painter, self._bank(), refined, known, count)
-        return [partial(guess, start) for start in starts]
-
-    def _variants(self) -> list[tuple[str, bool]]:
-        """First guesses to complete from, as they are and mirrored: each gives another completion."""
-        return [(how, mirrored) for mirrored in (False, True) for how in self.prefills]
-
-    @torch.no_grad()
-    def _guess(self, photos: Tensor, known: Tensor, how: str, mirrored: bool) -> Guess:
-        networks = self._learned()
-        if mirrored:
-            photos, known = photos.flip(3), known.flip(3)
-        refined = networks.refine(prefill(photos, known, how), known)
-        start = self.painter.encode(refined)
-        latent = networks.complete(start, refined, known)
-        pair = [self.painter.decode(each) for each in (latent, start)]
-        return Guess(*(each.flip(3) if mirrored else each for each in pair))
-
-    def _searched(self, photos: Tensor, known: Tensor, count: int, on_step: OnStep | None) -> list[Guess]:
-        filled = prefill(photos, known, self.prefills[0])
-        starts = self.search.begin(self.painter, self._bank(), filled, known, max(count, 1))
-        total, spread = self.search.steps * len(starts), self._bank().channel_std().to(photos)
-        found = []
-        for i, start in enumerate(starts):
-            offsets = Offsets(*start.latent.shape).to(photos)
-            optimizer = torch.optim.Adam(offsets.parameters(), lr=self.search.lr)
-            for step in range(self.search.steps):
-                with torch.enable_grad():
-                    latent = offsets(start)
-                    cartoon = self.painter.decode(latent)
-                    fooled = self._fool(cartoon) if self.judged else None
-                    terms = self.search.terms(start, latent, cartoon, spread, fooled)
-                    loss, _ = weighted_sum(terms, self.weights, step)
-                    (offsets.value.grad,) = torch.autograd.grad(loss, [offsets.value])
-                optimizer.step()
-                if on_step:
-                    on_step(i * self.search.steps + step + 1, total)
-            with torch.no_grad():
-                found.append(Guess(self.painter.decode(offsets(start)), start.target))
-        return found
-
-
-@torch.no_grad()
-def channels_of(painter: LatentGenerator) -> int:
-    """Return the latent's channels."""
-    side = 8 * painter.multiple
-    return int(painter.encode(torch.zeros(1, 3, side, side)).shape[1])
+        if not self.searching:
+            return learned_guesses(
+                photos,
+                known,
+                count,
+                painter=self.painter,
+                networks=self._learned(),
+                prefills=self.prefills,
+                search=self.search,
+                bank=self.bank,
+                on_step=on_step,
+            )
+        return searched_guesses(
+            prefill(photos, known, self.prefills[0]),
+            known,
+            count,
+            painter=self.painter,
+            search=self.search,
+            bank=self._bank(),
+            weights=self.weights,
+            fool=self._fool if self.judged else None,
+            on_step=on_step,
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
+from toonlab.engine.terms import Terms
+from toonlab.losses.hole import hole_feature_distance, hole_l1
 from toonlab.networks.completer import Completer
-from toonlab.networks.layers import LatentGenerator
+from toonlab.networks.frozen import Features
+from toonlab.networks.layers import LatentGenerator, latent_channels
 from toonlab.representations.inpainting.biharmonic import depth
 
 
@@ -39,9 +42,7 @@ class LearnedCompletion(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.deep = generator.multiple, deep
-        stride = self.stride
-        with torch.no_grad():
-            channels = generator.encode(torch.zeros(1, 3, 8 * stride, 8 * stride)).shape[1]
+        stride, channels = self.stride, latent_channels(generator)
         sizes = dict(picture)
         self.fine = sizes.pop("stride")
         # A cell shows the colours and the mask of its pixels.
@@ -55,9 +56,18 @@ class LearnedCompletion(nn.Module):
         return prefilled + self._doubt(known) * correction
 
     def measure(self, clean: Tensor) -> None:
-        """Take the latents' unit, each channel's standard deviation, from the first clean ones."""
-        if not self.spread.any():
-            self.spread.copy_(clean.detach().float().std(dim=(0, 2, 3)).clamp(min=1e-3))
+        """Take the latents' unit, each channel's standard deviation, from the first clean ones.
+
+        Processes that train together agree on the mean of theirs: with manual optimisation DDP copies no
+        buffers, and a network would be fed in other units on each.
+        """
+        if self.spread.any():
+            return
+        spread = clean.detach().float().std(dim=(0, 2, 3)).clamp(min=1e-3)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(spread)
+            spread /= distributed.get_world_size()
+        self.spread.copy_(spread)
 
     @property
     def unit(self) -> Tensor:
@@ -70,6 +80,40 @@ class LearnedCompletion(nn.Module):
         missing = F.avg_pool2d(self._doubt(known), self.stride)
         completed: Tensor = start + missing * self.unit * self.latent(seen)
         return completed
+
+    def terms(
+        self,
+        photo: Tensor,
+        clean: Callable[[], tuple[Tensor, Tensor]],
+        views: Mapping[str, Tensor],
+        features: Features,
+        fool: Callable[[Tensor], Callable[[], Tensor]],
+    ) -> Terms:
+        """Return the loss of a corrected picture, latent and cartoon by term, in the hole alone.
+
+        Args:
+            photo: whole, `(B, 3, H, W)`: what the picture should be.
+            clean: makes its latent and its cartoon, which the others should be; in the warm-up nobody asks.
+            views: `known`, `refined`, and behind the warm-up `latent` and `cartoon`.
+            features: whose directions `photo_content` and `content` compare.
+            fool: makes the adversarial term of a cartoon.
+        """
+        missing, unit = 1 - views["known"], self.unit
+        cells = F.avg_pool2d(missing, self.stride)
+
+        def looks(ours: Tensor, wanted: Tensor) -> Tensor:
+            with torch.no_grad():
+                directions = features(wanted)
+            return hole_feature_distance(features(ours), directions, missing).mean()
+
+        return {
+            "photo": lambda: hole_l1(views["refined"], photo, missing).mean(),
+            "photo_content": lambda: looks(views["refined"], photo),
+            "latent": lambda: hole_l1(views["latent"] / unit, clean()[0] / unit, cells).mean(),
+            "pixel": lambda: hole_l1(views["cartoon"], clean()[1], missing).mean(),
+            "content": lambda: looks(views["cartoon"], clean()[1]),
+            "adversarial": lambda: fool(views["cartoon"])(),
+        }
 
     def _doubt(self, known: Tensor) -> Tensor:
         """Return how much of a correction a pixel gets: 0 if known, 1 from `deep` pixels inside the hole."""

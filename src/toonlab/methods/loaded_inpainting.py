@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from toonlab.engine.checkpoint import Styled, build, load_generator, read, shown
+from toonlab.engine.checkpoint import Styled, build, in_style, read, rebuild, shown
 from toonlab.errors import UsageError
 from toonlab.losses import adversarial
 from toonlab.methods.latent_inpainting import LatentInpainting
@@ -42,11 +42,22 @@ def load_inpainting(
     Raises:
         UsageError: as `engine.checkpoint.read`; or the checkpoint cannot complete, or not in that way.
     """
-    checkpoint = read(path)
+    return rebuild_inpainting(read(path), path, settings=settings, completion=completion, style=style)
+
+
+def rebuild_inpainting(
+    checkpoint: Node,
+    path: Path,
+    *,
+    settings: Node | None = None,
+    completion: str | None = None,
+    style: str | Mapping[str, float] | None = None,
+) -> LatentInpainting:
+    """Do `load_inpainting` with what `engine.checkpoint.read` returned of `path`."""
     node: Node = checkpoint["toonlab"]["config"]["method"]
     state: Mapping[str, Tensor] = checkpoint["state_dict"]
     if node.get("_target_") != _OURS:
-        return _around(path, node, state, settings, completion or "search", style)
+        return _around(checkpoint, path, settings, completion or "search", style)
     if style is not None:
         raise UsageError(
             f"style={shown(style)}: ckpt={path} completes one style, without a name; leave it out"
@@ -66,9 +77,8 @@ def load_inpainting(
 
 
 def _around(
+    checkpoint: Node,
     path: Path,
-    node: Node,
-    state: Mapping[str, Tensor],
     settings: Node | None,
     way: str,
     style: str | Mapping[str, float] | None,
@@ -78,8 +88,9 @@ def _around(
             f"ckpt={path}: has no network that completes; use completion=search bank=DIR, or train one "
             f"with src/train.py method=latent_inpainting ckpt={path}"
         )
-    loaded = load_generator(path, style=style)
-    judge = _judge(path, node, state, loaded.style)
+    node: Node = checkpoint["toonlab"]["config"]["method"]
+    loaded = in_style(rebuild(checkpoint, path), style)
+    judge = _judge(path, node, checkpoint["state_dict"], loaded.style)
     method = _build(
         settings,
         loaded.generator,

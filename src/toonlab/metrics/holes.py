@@ -88,6 +88,7 @@ class HoleMetrics(Metric):
 
     Args:
         distance: the perceptual one; None leaves it out.
+        **common: see `Metric`; `sync_on_compute` is off, for a run's first process scores alone.
     """
 
     full_state_update = False
@@ -95,7 +96,7 @@ class HoleMetrics(Metric):
     whole: Tensor
 
     def __init__(self, *, distance: HoleDistance | None, **common: Any) -> None:
-        super().__init__(**common)
+        super().__init__(**{"sync_on_compute": False} | common)
         # In a tuple, because torch would take an attribute's network for a part of this one.
         self._measures: tuple[tuple[str, Callable[[Tensor, Tensor, Tensor], Tensor]], ...] = (
             ("hole_l1", hole_l1),

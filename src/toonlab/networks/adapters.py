@@ -8,18 +8,17 @@ and the trunk runs with those. A parallel adapter `W * x + A * x` is one convolu
 from __future__ import annotations
 
 import copy
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from toonlab.errors import check_choice, did_you_mean
 from toonlab.networks.layers import check_counts
+from toonlab.networks.mixing import check_shares, mixed
 from toonlab.networks.styles import Series, Style, digest, leaf, put, redrawn, sites, size, take
 
 Kind = Literal["parallel", "series", "low_rank", "norm"]
@@ -168,29 +167,13 @@ class Adapted(nn.Module):
         return plain
 
     def mix(self, shares: Mapping[str, float]) -> dict[str, Tensor]:
-        """Interpolate styles: adapters as matrices, norms and own modules by their values.
-
-        Written around the first one, so that a style mixed with itself is itself to the bit. A style without
-        an adapter where another has one (of another kind, from a pack) counts as one of zeros.
+        """Interpolate styles, see `mixing.mixed`.
 
         Raises:
             ValueError: the shares are not in [0, 1] or do not add up to 1, or a domain is not held.
         """
-        for domain, share in shares.items():
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-                raise ValueError(f"share {share!r} of {domain}: a number from 0 to 1")
-        if not math.isclose(total := sum(shares.values()), 1, abs_tol=1e-6):
-            raise ValueError(f"shares {dict(shares)} add up to {total:g}: they have to add up to 1")
-        held = [(self._parts(domain), share) for domain, share in shares.items()]
-        (first, _), *others = [(parts, share) for parts, share in held if share > 0]
-        mixed = {}
-        for name, like in {name: value for parts, _ in held for name, value in parts.items()}.items():
-            middle = mixed[name] = first[name] if name in first else torch.zeros_like(like)
-            if not like.is_floating_point():
-                continue  # a counter of batches
-            for parts, share in others:
-                mixed[name] = mixed[name] + share * (parts.get(name, torch.zeros_like(like)) - middle)
-        return mixed
+        check_shares(shares)
+        return mixed([(self._parts(domain), share) for domain, share in shares.items()])
 
     def trunk_hash(self) -> str:
         """Return a sha256 of what all domains share: names, shapes and values."""

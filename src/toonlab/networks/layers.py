@@ -57,6 +57,13 @@ class LatentGenerator(nn.Module):
         return self.decode(self.encode(images))
 
 
+@torch.no_grad()
+def latent_channels(generator: LatentGenerator) -> int:
+    """Return the channels of a generator's latent."""
+    side = 8 * generator.multiple
+    return int(generator.encode(torch.zeros(1, 3, side, side)).shape[1])
+
+
 class SameConv(nn.Conv2d):
     """TensorFlow's SAME convolution: zeros around, one less at the top and left where their number is odd.
 

@@ -101,6 +101,21 @@ def test_a_damaged_start_is_made_anew(photos: list[Path], tmp_path: Path, damage
     assert again.seen == 7
 
 
+@pytest.mark.parametrize("part", [build.MAPS, build.POOLED, build.ABOUT])
+@pytest.mark.parametrize("damage", ["gone", "empty", "half"])
+def test_a_damaged_bank_is_named_with_its_remedy(photos: list[Path], part: str, damage: str) -> None:
+    whole = opened(photos, Counting()).channel_std()
+    (path,) = photos[0].parents[1].rglob(part)
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2 if damage == "half" else 0])
+    with pytest.raises(UsageError, match=rf"bank: {path.parent} is damaged \(.*\); remove it"):
+        opened(photos, Counting())
+    shutil.rmtree(path.parent)
+    assert torch.equal(opened(photos, Counting()).channel_std(), whole)
+
+
 def test_broken_photos_are_counted_and_passed_over(
     photos: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

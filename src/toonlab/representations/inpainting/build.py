@@ -68,13 +68,13 @@ def open_bank(
         options: to `LatentBank`: `exact_up_to`, `shortlist`.
 
     Raises:
-        UsageError: no photo can be used, or the disk is too small.
+        UsageError: no photo can be used, the disk is too small, or the bank on it is damaged.
     """
     if not photos:
         raise UsageError("bank: no photos to make it of; name a folder of clean photos with bank=DIR")
     folder = cache_dir / "banks" / _name(photos, key, size)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not (folder / ABOUT).is_file():
+    if not folder.exists():  # it gets its name when it is whole
         lock = FileLock(folder.with_suffix(".lock"))
         try:
             lock.acquire(timeout=0)
@@ -82,7 +82,7 @@ def open_bank(
             log.info("bank: another process is making it; waiting for %s", folder)
             lock.acquire()
         try:
-            if not (folder / ABOUT).is_file():
+            if not folder.exists():
                 _build(folder, list(photos), encode, size, batch_size, progress)
         finally:
             lock.release()
@@ -104,18 +104,16 @@ def _content(photo: Path) -> bytes:
 
 
 def _read(folder: Path, **options: Any) -> LatentBank:
-    about = json.loads((folder / ABOUT).read_text())
-    if about["rejected"]:
-        name, reason = next(iter(about["rejected"].items()))
-        log.warning("bank: %d photos passed over, such as %s: %s", len(about["rejected"]), name, reason)
-    maps = np.load(folder / MAPS, mmap_mode="r")
-    return LatentBank(
-        maps=maps[: len(about["photos"])],
-        pooled=np.load(folder / POOLED),
-        channel_std=torch.tensor(about["channel_std"]),
-        photos=about["photos"],
-        **options,
-    )
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        photos, rejected, std = about["photos"], about["rejected"], torch.tensor(about["channel_std"])
+        maps, pooled = np.load(folder / MAPS, mmap_mode="r")[: len(photos)], np.load(folder / POOLED)
+    except (OSError, EOFError, ValueError, KeyError) as error:  # half a copy, a disk that failed
+        raise UsageError(f"bank: {folder} is damaged ({error}); remove it, it is then made anew") from error
+    if rejected:
+        name, reason = next(iter(rejected.items()))
+        log.warning("bank: %d photos passed over, such as %s: %s", len(rejected), name, reason)
+    return LatentBank(maps=maps, pooled=pooled, channel_std=std, photos=photos, **options)
 
 
 def _build(
