@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.explain import explain
 from toonlab.app.pipes import end_if_unread, ending_quietly
+from toonlab.app.ranks import who
 from toonlab.app.reporting.arguments import with_folders
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.sweeps import check_sweep, varied
@@ -89,9 +90,9 @@ def main(*, config: str, task: str) -> None:
         end_if_unread(failure)
         line = None if full_errors else explain(failure, config)
         if line is None:
-            logging.getLogger(__name__).error("failed", exc_info=failure)
+            logging.getLogger(__name__).error("%sfailed", who(), exc_info=failure)
         else:
-            logging.getLogger(__name__).error("error: %s", line)
+            logging.getLogger(__name__).error("%serror: %s", who(), line)
     if failures:
         sys.exit(2)
 

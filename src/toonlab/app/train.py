@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from toonlab.app.domains import settle
 from toonlab.app.memory import keep_freed
 from toonlab.app.outcome import announce, find, say_what_next, write_result
 from toonlab.app.pretrained import begin, prepare_search, start_of
+from toonlab.app.ranks import is_first_process, strategy_for
 from toonlab.app.resume import saved_config
 from toonlab.app.setup import make, quiet
 from toonlab.data.demo import photographs
@@ -43,6 +43,8 @@ def run(cfg: DictConfig) -> None:
     """
     quiet()
     keep_freed()
+    if not is_first_process():
+        logging.disable(logging.WARNING)  # the first one says it; an error may be this one's own
     folder = Path(HydraConfig.get().runtime.output_dir)
     overrides = HydraConfig.get().overrides.task
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
@@ -74,7 +76,14 @@ def run(cfg: DictConfig) -> None:
     elif not cfg.resume:
         method.meet(data)
     callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
-    trainer: Trainer = make(cfg, "trainer", callbacks=callbacks, logger=False, default_root_dir=str(folder))
+    trainer: Trainer = make(
+        cfg,
+        "trainer",
+        callbacks=callbacks,
+        logger=False,
+        default_root_dir=str(folder),
+        **strategy_for(cfg, folder),
+    )
     announce(cfg, method, folder, last)
     trainer.loggers = [*loggers.start(cfg, folder, done=read(last)["toonlab"]["iteration"] if last else 0)]
 
@@ -89,14 +98,13 @@ def run(cfg: DictConfig) -> None:
         if trainer.is_global_zero:
             write_result(folder, cfg, trainer, method, status)
         loggers.finish(trainer.loggers, status)
-    if not trainer.is_global_zero:
-        return
     if status == "interrupted":
         log.info(
             "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
         )
         sys.exit(128 + (find(trainer, Interrupt).received or 0))
-    say_what_next(method, folder)
+    if trainer.is_global_zero:
+        say_what_next(method, folder)
 
 
 def _settled(cfg: DictConfig) -> DictConfig:
@@ -133,10 +141,10 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
             )
         if done < cfg.iterations:  # else it was killed after its last save: what is left is result.json
             check_rate(cfg, done)
-        if _is_first_process():
+        if is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last
-    if _is_first_process():
+    if is_first_process():
         if config.exists():
             raise UsageError(f"{folder}: holds a run already; use resume={folder}, or another folder")
         config.write_text(OmegaConf.to_yaml(cfg))
@@ -144,17 +152,12 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
     return None
 
 
-def _is_first_process() -> bool:
-    """Whether no launcher numbered this process above 0; known before there is a Trainer."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("SLURM_PROCID", "0") == "0"
-
-
 def _calibrate(cfg: DictConfig, method: ToonMethod, folder: Path) -> None:
     """Bring a feature network without a measured scale to the common unit (docs/features.md), once a run."""
     for features in method.modules():
         if isinstance(features, Features) and not features.calibrated:
             scale = cfg.features.scale = features.calibrate(photographs())
-            if _is_first_process():
+            if is_first_process():
                 # Kept, for a resume on other hardware would measure something else in the last digits.
                 (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
             log.info("%s: calibrated, features.scale=%.6g", features.name, scale)

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -32,6 +32,7 @@ class Checkpoints(Every):
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_iteration = 0
+        self._saved_at = -1
 
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
         if method.scored_at == method.iteration:
@@ -40,10 +41,12 @@ class Checkpoints(Every):
 
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
         self._save(trainer, "last")
+        self._saved_at = method.iteration
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # After a clean stop between two saves; a crash keeps the last good state instead.
-        self._save(trainer, "last")
+        if cast("ToonMethod", pl_module).iteration != self._saved_at:
+            self._save(trainer, "last")
 
     def _keep_best(self, trainer: Trainer, method: ToonMethod) -> None:
         monitor = method.monitor or self.monitor

@@ -62,6 +62,8 @@ class GradientNorms(Every):
         scalars = {f"gradient/{name}": norm for name, norm in norms.items()}
         scalars |= {f"gradient_share/{name}": pull / total for name, pull in pulls.items()}
         record(trainer, method.iteration, scalars)
+        if not trainer.is_global_zero:
+            return
         for name, norm in norms.items():
             tqdm.write(
                 f"{method.iteration:>7}  {name:<16} gradient {norm:.3e}  weight {weights.get(name, 0.0):.3g}"

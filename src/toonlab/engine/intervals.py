@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from toonlab.engine.method import Images, ToonMethod
+from toonlab.engine.ranks import largest
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,9 @@ class Interrupt(IterationCallback):
         log.warning("Stopping after this iteration, then saving; again to stop at once.")
 
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
-        stop = self.received is not None
-        if trainer.world_size > 1:  # the ranks must leave after the same iteration
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-            self.received = self.received or (signal.SIGTERM if stop else None)
-        if stop:
+        # The ranks must leave after the same iteration, with the same exit code, whoever got the signal.
+        if agreed := largest(trainer, self.received or 0):
+            self.received = agreed
             trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

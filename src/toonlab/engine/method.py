@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from toonlab import keyed
 from toonlab.engine.ema import Ema
+from toonlab.engine.ranks import collected
 from toonlab.engine.terms import Terms, check_names, weighted_sum
 from toonlab.errors import UsageError, did_you_mean
 from toonlab.schedules import Hold, Schedule, as_schedule, is_off
@@ -20,6 +21,8 @@ Images = dict[str, Tensor]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 CHECKPOINT_FORMAT = 1
+
+_EXTRA = "_extra_state"  # ends torch's name for what a module keeps besides tensors
 
 
 class ToonMethod(LightningModule):
@@ -170,15 +173,18 @@ class ToonMethod(LightningModule):
         cartoon: Tensor = self.generator(photo, *domain)
         return self.finish(photo, cartoon).clamp(-1, 1)
 
-    def rng(self, purpose: str) -> torch.Generator:
-        """A fresh generator; asked twice for one purpose in one batch, it gives the same draws."""
+    def rng(self, purpose: str, device: str | None = None) -> torch.Generator:
+        """A fresh generator; asked twice for one purpose in one batch, it gives the same draws.
+
+        On the method's device, unless another is named: `cpu` for draws that decide what Python does.
+        """
         return keyed.generator(
             self.seed,
             purpose,
             self.global_rank,
             self.iteration,
             self._batch_of_iteration,
-            device=self.device,
+            device=device or self.device,
         )
 
     @property
@@ -308,8 +314,16 @@ class ToonMethod(LightningModule):
         }
         if self.origin:
             checkpoint["toonlab"]["origin"] = self.origin
+        # Histories of images: each rank has its own; the first one's are where a single process looks.
+        if own := {key: state for key, state in checkpoint["state_dict"].items() if key.endswith(_EXTRA)}:
+            others = collected(self.trainer, own)[1:]
+            checkpoint["toonlab"] |= {"other_ranks": others} if others else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         about = checkpoint["toonlab"]
         self.iteration, self.scores, self.scored_at = about["iteration"], about["scores"], about["scored_at"]
         self.origin = about.get("origin")
+        # Rank r of n takes what rank r of as many had; of fewer, what rank r modulo their number had.
+        others = about.get("other_ranks", [])
+        if whose := self.global_rank % (1 + len(others)):
+            checkpoint["state_dict"].update(others[whose - 1])

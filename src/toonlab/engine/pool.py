@@ -26,10 +26,21 @@ class ImagePool(nn.Module):
         self.kept: list[Tensor] = []
 
     def query(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Return as many images, `(B, C, H, W)` without graph; two draws an image are taken from `rng`."""
+        """Return as many images, `(B, C, H, W)` without graph.
+
+        Args:
+            images: wherever they are; none of them is read.
+            rng: two draws an image are taken from it; on the processor, for they decide what happens next,
+                and to read them from a GPU is to wait until it has done all it was told.
+
+        Raises:
+            ValueError: `rng` is on another device.
+        """
+        if rng.device.type != "cpu":
+            raise ValueError(f"a pool draws on the processor, not on {rng.device}")
         if not self.size:
             return images
-        draws = torch.rand(len(images), 2, generator=rng, device=rng.device).tolist()
+        draws = torch.rand(len(images), 2, generator=rng).tolist()
         answer = []
         for image, (swap, place) in zip(images.detach(), draws, strict=True):
             given = image
@@ -41,7 +52,8 @@ class ImagePool(nn.Module):
             answer.append(given)
         return torch.stack(answer)
 
-    # Not buffers: DDP would overwrite every rank's history by the first one's.
+    # Not buffers: DDP would overwrite every rank's history by the first one's; see
+    # `ToonMethod.on_save_checkpoint`.
     def get_extra_state(self) -> dict[str, Any]:
         return {"kept": torch.stack(self.kept).cpu() if self.kept else None}
 

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
+from toonlab.engine.ranks import means
 from toonlab.errors import UsageError
 
 
@@ -81,7 +82,7 @@ class Records(Every):
         self.images += len(batch["photo"]) * trainer.world_size
 
     def run(self, trainer: Trainer, method: ToonMethod) -> None:
-        values = {name: value.item() for name, value in method.latest.items()}
+        values = means(trainer, method.latest)  # so all ranks see a divergence of one
         seconds = time.perf_counter() - self._mark
         self.seconds += seconds
         speed = (self.images - self._images_at_mark) / max(seconds, 1e-9)

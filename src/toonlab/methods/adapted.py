@@ -66,6 +66,11 @@ class AdaptedCartoonGAN(CartoonGAN):
         self.pools = nn.ModuleDict({f"@{domain}": ImagePool(pool_size) for domain in self.trained})
         self.likeness: dict[str, Tensor] = {}
 
+    def transfer_batch_to_device(self, batch: Images, device: torch.device, dataloader_idx: int) -> Images:
+        # The domain stays: it decides what Python does, and to read it from a GPU is to wait for that.
+        moved: Images = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved | {"domain": batch["domain"]}
+
     def domain_of(self, batch: Images) -> str:
         """Return the domain of a batch."""
         return self.trained[int(batch["domain"][0])]
@@ -81,7 +86,7 @@ class AdaptedCartoonGAN(CartoonGAN):
     def fakes(self, batch: Images, views: Images) -> Tensor:
         domain = self.domain_of(batch)
         pool = cast("ImagePool", self.pools[f"@{domain}"])
-        return pool.query(views["cartoon"], self.rng(f"pool-{domain}"))
+        return pool.query(views["cartoon"], self.rng(f"pool-{domain}", "cpu"))
 
     def begin_with(self, generator: nn.Module) -> None:
         """Take a trained generator as the trunk, which every style begins as."""

@@ -120,7 +120,7 @@ class CycleGAN(ToonMethod):
         real = {"source": batch[self.source], "target": batch[self.target]}
 
         def judge(side: str) -> Tensor:
-            fake = pools[side].query(views[side], self.rng(f"pool-{side}"))
+            fake = pools[side].query(views[side], self.rng(f"pool-{side}", "cpu"))
             on_real, on_fake = _together(judges[side], real[side], fake)
             return self.adversarial.real(on_real, self.rng(f"real-{side}")) + self.adversarial.fake(
                 on_fake, self.rng(f"fake-{side}")

@@ -56,7 +56,7 @@ class PairedGAN(ToonMethod):
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
         def judge() -> Tensor:
-            fake = self.pool.query(views["target"], self.rng("pool"))
+            fake = self.pool.query(views["target"], self.rng("pool", "cpu"))
             return self.adversarial.real(
                 self.discriminator(batch[self.target]), self.rng("real")
             ) + self.adversarial.fake(self.discriminator(fake), self.rng("fake"))

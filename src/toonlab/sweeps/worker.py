@@ -22,7 +22,7 @@ LOG = "job.log"
 
 NOT_HANDED_DOWN = {
     *("LOCAL_RANK", "RANK", "WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
-    "HYDRA_FULL_ERROR",
+    *("HYDRA_FULL_ERROR", "TOONLAB_PARENT"),
 }
 """Variables of a distributed parent, of which a job is no rank, and one that our command line sets."""
 
