@@ -104,3 +104,8 @@ def test_missing_vgg_weights_name_the_file_and_the_way_out(cli: Cli, tmp_path: P
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "vgg19" in line
     assert "features=efficientnet_lite0" in line
+
+
+def test_a_key_of_a_group_without_a_choice_asks_for_the_choice() -> None:
+    said = _unknown("data.workers", "", "eval")
+    assert said == "data.workers: no data is chosen; name it as well, data=… (see --help)"

@@ -61,6 +61,8 @@ def _unknown(key: str, message: str, config: str) -> str:
     siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent]
     if parent in keys and (hint := did_you_mean(leaf, siblings)):
         return f"{key}: no such key{hint}"
+    if parent in keys and not siblings:  # a group without a choice
+        return f"{key}: no {parent} is chosen; name it as well, {parent}=… (see --help)"
     if parent in keys:
         return f"{key}: no such key; {parent} has {', '.join(siblings)}, and +{key}=… would add one"
     return f"{key}: no such key or group{did_you_mean(key, keys)}; see --help for all"

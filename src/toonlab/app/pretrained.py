@@ -62,9 +62,10 @@ def start_of(cfg: DictConfig, overrides: Sequence[str]) -> Start | None:
     node = loaded.config["method"]["generator"]
     if loaded.style is not None:  # folded into its trunk
         if node.get("kind") == "series":
+            other = "completion=search in src/inpaint.py" if needs_ckpt else "add_domain=NAME"
             raise UsageError(
                 f"ckpt={cfg.ckpt}: series adapters cannot be folded into a plain generator, which is what a "
-                "run starts from; use a run of another method.kind, or add_domain=NAME"
+                f"run starts from; use a run of another method.kind, or {other}"
             )
         node = node["trunk"]
     with open_dict(cfg):
