@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from commands import SMALL, Cli, only_run
+from toonlab.app.explain import _unknown
 
 
 @pytest.fixture
