@@ -1,6 +1,9 @@
 """The import rule of docs/architecture.md, read from the syntax trees."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ ALLOWED = {
     "engine": GROUND,
     "methods": GROUND | {"networks", "representations", "losses", "engine"},
     "reports": GROUND,
+    "sweeps": {"errors"},
     "inference": GROUND | {"networks", "representations", "losses", "engine"},
 }
 ONLY_IN = {"hydra": {"app"}, "omegaconf": {"app"}, "lightning": {"data", "engine", "app"}, "wandb": {"app"}}
@@ -53,6 +57,13 @@ def test_imports_point_down(path: Path) -> None:
             assert parts[1] in allowed, f"{path.name} imports {name}"
         if parts[0] in ONLY_IN:
             assert package in ONLY_IN[parts[0]], f"{path.name} imports {name}"
+
+
+def test_a_sweep_starts_no_cuda_for_its_jobs() -> None:
+    """Nor waits for torch's import: neither it nor what it imports knows torch."""
+    code = "import sys, hydra_plugins.toonlab_launcher.launcher; sys.exit('torch' in sys.modules)"
+    src = str(SOURCE.parent)
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": src}).returncode == 0
 
 
 def test_every_package_has_a_rule() -> None:

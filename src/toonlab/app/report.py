@@ -62,7 +62,7 @@ def run(cfg: DictConfig) -> None:
     for name, text in zip(OURS, (html, tables.markdown(summary), tables.spreadsheet(summary)), strict=True):
         (output / name).write_text(text, encoding="utf-8")
     log.info("report: %s (open it in a browser), report.md and report.csv", output / "report.html")
-    if cfg.wandb is not None:
+    if cfg.get("wandb") is not None:
         mirror(cfg, summary, grids, html, output)
 
 
