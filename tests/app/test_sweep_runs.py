@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from commands import SMALL, Cli, command, environment
@@ -47,6 +48,7 @@ def start(tmp_path: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command("train", *words), **own)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_bit(cli: Cli, tmp_path: Path) -> None:
     process = start(tmp_path, *SWEEP)
     while not list(tmp_path.glob("outputs/multirun/*/*/checkpoints/last.ckpt")):

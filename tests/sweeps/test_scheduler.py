@@ -19,6 +19,7 @@ import pytest
 
 from toonlab.errors import UsageError
 from toonlab.sweeps import sweep
+from toonlab.sweeps.leases import lock
 from toonlab.sweeps.manifest import Job, load
 from toonlab.sweeps.scheduler import Room
 
@@ -205,6 +206,20 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, parent: Ca
         assert sum(e["what"] == "end" for e in own) == 1
         begun = [e["iteration"] for e in own if e["what"] == "begin"]
         assert begun == sorted(begun)
+
+
+def test_what_outlives_its_sweep_and_then_dies_is_done_here(tmp_path: Path) -> None:
+    """As the workers of a killed run do, which hold its lock a while longer."""
+    (tmp_path / "sweep" / ".locks").mkdir(parents=True)
+    held = lock(tmp_path / "sweep" / ".locks" / "id0")
+    assert held is not None
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"], pass_fds=[held])
+    os.close(held)
+    jobs = [job(0, 10), job(1, 10)]
+    run(tmp_path, jobs)
+    assert orphan.wait(1) == 0  # it was waited for
+    assert [each.state for each in load(tmp_path / "sweep").jobs] == ["finished"] * 2
+    assert weights(tmp_path, jobs[0]) == undisturbed(jobs[0])
 
 
 def test_two_parents_do_not_share_a_sweep(tmp_path: Path, parent: Callable[[], Any]) -> None:

@@ -65,19 +65,21 @@ class Scheduler:
         self.manifest, self.room, self.script, self.extra = manifest, room, script, extra
         self.stop_on_error, self.watch = stop_on_error, watch
         self.running: list[Running] = []
+        self.waiting: list[Job] = []
         self.stopping: int | None = None
         self._previous: dict[int, Any] = {}
 
     def run(self) -> None:
         """Run until nothing is left to do, or a signal came: the jobs then save and stop."""
-        waiting = [job for job in self.manifest.jobs if job.state != "finished"]
-        waiting.sort(key=lambda job: -job.iterations)  # the longest last would leave devices idle at the end
+        left = [job for job in self.manifest.jobs if job.state != "finished"]
+        # The longest last would leave devices idle at the end.
+        self.waiting = sorted(left, key=lambda job: -job.iterations)
         self._listen()
         try:
-            while self.running or (waiting and self.stopping is None):
+            while self.running or (self.waiting and self.stopping is None):
                 self._reap()
                 if self.stopping is None:
-                    waiting = [job for job in waiting if not self._begin(job)]
+                    self.waiting = [job for job in self.waiting if not self._begin(job)]
                 self.watch(self.running)
                 time.sleep(PATIENCE)
         finally:
@@ -133,7 +135,13 @@ class Scheduler:
         for each in [each for each in self.running if worker.is_over(self.manifest, each)]:
             self.running.remove(each)
             worker.settle(self.manifest, each)
-            if each.job.state == "failed":
+            if each.process is None and each.job.state != "finished":
+                each.job.state, each.job.reason = (
+                    "pending",
+                    "",
+                )  # it is gone: our turn
+                self.waiting.append(each.job)
+            elif each.job.state == "failed":
                 self._failed()
             self._save()
 
