@@ -55,8 +55,9 @@ class Budget(IterationCallback):
         self.iterations = iterations
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if isinstance(pl_module, ToonMethod):  # killed after its last save: nothing is left to train
-            self.on_iteration(trainer, pl_module)
+        # Killed after its last save: nothing is left to train.
+        if isinstance(pl_module, ToonMethod) and pl_module.iteration >= self.iterations:
+            trainer.should_stop = True
 
     def on_iteration(self, trainer: Trainer, method: ToonMethod) -> None:
         if method.iteration >= self.iterations:
