@@ -20,8 +20,8 @@ import pytest
 from toonlab.errors import UsageError
 from toonlab.sweeps import sweep
 from toonlab.sweeps.leases import lock
+from toonlab.sweeps.local import Local
 from toonlab.sweeps.manifest import Job, load
-from toonlab.sweeps.scheduler import Room
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "pretend_train.py"
@@ -39,11 +39,11 @@ def run(tmp_path: Path, jobs: Sequence[Job], *, slots: int = 1, resume: bool = F
         ["seed=0,1"],
         jobs,
         {each.id: {"seed": each.number} for each in jobs},
-        room=Room(devices, slots, {}, tmp_path / "leases"),
-        script=SCRIPT,
-        extra=[],
+        engine=Local(
+            devices, slots=slots, environment={}, script=SCRIPT, extra=[], leases=tmp_path / "leases"
+        ),
         stop_on_error=more.pop("stop_on_error", False),
-        report=False,
+        report=None,
         resume=resume,
     )
 

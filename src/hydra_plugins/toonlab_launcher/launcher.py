@@ -1,125 +1,125 @@
-"""Hydra's launcher for `-m`: it works out the jobs, `toonlab.sweeps` runs them."""
+"""Hydra's launchers for `-m`: they work out the jobs and where these run, `toonlab.sweeps` runs them.
+
+Hydra imports this file for every command, so nothing here imports torch or an engine's package.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides
+from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
+from toonlab.app.jobs import composed_all
 from toonlab.errors import UsageError
 from toonlab.sweeps import sweep
 from toonlab.sweeps.command_line import RESUMES, definition_of
 from toonlab.sweeps.devices import visible
-from toonlab.sweeps.manifest import Job, identity
-from toonlab.sweeps.scheduler import Room
+from toonlab.sweeps.engine import Engine
+from toonlab.sweeps.local import Local
 
 
-class LocalLauncher(Launcher):
-    """Runs jobs on this host, each in a process of its own, on devices that are its own meanwhile.
+class SweepLauncher(Launcher):
+    """Runs jobs in processes of their own, wherever its engine does.
 
     Args:
-        devices: `auto`, all that are visible; a list of names; or null, the processor alone.
-        jobs_per_device: that share one. Without devices: jobs at a time, null for one to four cores.
         on_error: `continue` with the other jobs, or `stop` them.
         report: write a page about the runs at the end.
     """
 
-    def __init__(self, devices: Any, jobs_per_device: int | None, on_error: str, report: bool) -> None:
+    def __init__(self, *, on_error: str, report: bool) -> None:
         if on_error not in ("continue", "stop"):
             raise UsageError(f"hydra.launcher.on_error={on_error}: continue or stop")
-        if jobs_per_device is not None and (not isinstance(jobs_per_device, int) or jobs_per_device < 1):
-            raise UsageError(f"hydra.launcher.jobs_per_device={jobs_per_device}: a whole number, 1 or more")
-        self.devices, self.jobs_per_device = devices, jobs_per_device
         self.on_error, self.report = on_error, report
-        self.config: DictConfig | None = None
-        self.context: HydraContext | None = None
+        self.config: DictConfig
+        self.context: HydraContext
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        if self.config is None or self.context is None:
-            raise RuntimeError("launch before setup")
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        folder = Path(str(self.config.hydra.sweep.dir)).expanduser().absolute()
-        jobs, plans = self._jobs(job_overrides, initial_job_idx)
+        planned = composed_all(self.config, self.context, job_overrides, initial_job_idx)
+        jobs = [each.job for each in planned]
         sweep.run(
-            folder,
+            self.folder,
             definition_of(sys.argv),
             jobs,
-            plans,
-            room=self._room(jobs),
-            script=Path(sys.argv[0]).absolute(),
-            extra=[w for w in self.config.hydra.overrides.hydra if w.startswith("hydra.searchpath=")],
+            {each.job.id: each.plan for each in planned},
+            engine=self.engine(jobs=len(jobs), devices=max(job.devices for job in jobs)),
             stop_on_error=self.on_error == "stop",
-            report=self.report,
+            report=self.script.with_name("report.py") if self.report else None,
             resume=RESUMES in os.environ,
         )
         done = JobReturn(status=JobStatus.COMPLETED)
         done.return_value = None
         return [done] * len(job_overrides)
 
-    def _jobs(
-        self, job_overrides: Sequence[Sequence[str]], first: int
-    ) -> tuple[list[Job], dict[str, dict[str, Any]]]:
-        """Compose every job: a mistake in one is told before any of them starts."""
-        jobs: list[Job] = []
-        plans: dict[str, dict[str, Any]] = {}
-        fixed = set(self.config.hydra.overrides.task) if self.config else set()
-        for number, given in enumerate(job_overrides, first):
-            overrides = [word for word in given if not word.startswith(("+sweep=", "sweep="))]
-            composed = self.context.config_loader.load_sweep_config(self.config, list(given))  # type: ignore[union-attr, arg-type]
-            with open_dict(composed):
-                composed.hydra.job.id = composed.hydra.job.num = number
-            HydraConfig.instance().set_config(composed)
-            subdir = str(composed.hydra.sweep.subdir)
-            with open_dict(composed):
-                del composed["hydra"]
-            plan: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-            name = identity(plan)
-            if name in plans:
-                twin = next(job for job in jobs if job.id == name)
-                raise UsageError(f"jobs {twin.number} and {number} are the same: {' '.join(overrides)}")
-            plans[name] = plan
-            swept = [word for word in filter_overrides(overrides) if word not in fixed]
-            count = plan["trainer"].get("devices", 1)
-            jobs.append(
-                Job(
-                    id=name,
-                    number=number,
-                    overrides=overrides,
-                    swept=swept,
-                    folder=subdir,
-                    iterations=int(plan["iterations"]),
-                    devices=count if isinstance(count, int) and count > 0 else 1,
-                )
-            )
-        return jobs, plans
+    @property
+    def folder(self) -> Path:
+        """Of the sweep."""
+        return Path(str(self.config.hydra.sweep.dir)).expanduser().absolute()
 
-    def _room(self, jobs: Sequence[Job]) -> Room:
-        if self.devices is None:
-            cores = len(os.sched_getaffinity(0))
-            slots = min(self.jobs_per_device or max(1, cores // 4), len(jobs))
-            return Room(
-                [], slots, {"OMP_NUM_THREADS": str(max(1, cores // slots)), "CUDA_VISIBLE_DEVICES": ""}
-            )
+    @property
+    def script(self) -> Path:
+        return Path(sys.argv[0]).absolute()
+
+    @property
+    def extra(self) -> list[str]:
+        """Arguments of Hydra's that every job needs."""
+        return [word for word in self.config.hydra.overrides.hydra if word.startswith("hydra.searchpath=")]
+
+    @abstractmethod
+    def engine(self, *, jobs: int, devices: int) -> Engine:
+        """Return what runs so many jobs, each on at most so many devices.
+
+        Raises:
+            UsageError: it cannot.
+        """
+
+
+class LocalLauncher(SweepLauncher):
+    """Runs jobs on this host, each on devices that are its own meanwhile.
+
+    Args:
+        devices: `auto`, all that are visible; a list of names; or null, the processor alone.
+        jobs_per_device: that share one. Without devices: jobs at a time, null for one to four cores.
+        more: see `SweepLauncher`.
+    """
+
+    def __init__(self, devices: Any, jobs_per_device: int | None, **more: Any) -> None:
+        super().__init__(**more)
+        if jobs_per_device is not None and (not isinstance(jobs_per_device, int) or jobs_per_device < 1):
+            raise UsageError(f"hydra.launcher.jobs_per_device={jobs_per_device}: a whole number, 1 or more")
+        self.devices, self.jobs_per_device = devices, jobs_per_device
+
+    def engine(self, *, jobs: int, devices: int) -> Engine:
+        return self._on_processor(jobs) if self.devices is None else self._on_devices(devices)
+
+    def _on_processor(self, jobs: int) -> Local:
+        cores = len(os.sched_getaffinity(0))
+        slots = min(self.jobs_per_device or max(1, cores // 4), jobs)
+        environment = {"OMP_NUM_THREADS": str(max(1, cores // slots)), "CUDA_VISIBLE_DEVICES": ""}
+        return Local([], slots=slots, environment=environment, script=self.script, extra=self.extra)
+
+    def _on_devices(self, most: int) -> Local:
         named = {} if self.devices == "auto" else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, self.devices))}
         found = visible({**os.environ, **named})
         if not found:
             raise UsageError("hydra/launcher=gpus: no GPU is visible here; use hydra/launcher=cpus")
-        most = max(job.devices for job in jobs)
         if most > len(found):
             raise UsageError(
                 f"trainer.devices={most}: there are {len(found)} ({', '.join(map(shlex.quote, found))}); ask "
                 "for fewer, or show more in CUDA_VISIBLE_DEVICES"
             )
-        return Room(found, self.jobs_per_device or 1, {})
+        return Local(
+            found, slots=self.jobs_per_device or 1, environment={}, script=self.script, extra=self.extra
+        )

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from toonlab.engine.checkpoint import build, read
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
-from toonlab.methods.adapted import SHOWN, AdaptedCartoonGAN, nearest
+from toonlab.methods.adapted import AdaptedCartoonGAN, nearest
 from toonlab.networks.adapters import Adapted
 from toonlab.networks.discriminators import EdgeDiscriminator
 from toonlab.networks.resnet import ResnetGenerator
+from toonlab.sweeps.words import key_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def adopt(cfg: DictConfig, overrides: list[str]) -> Trained:
     fixed += [] if cfg.method.fresh_discriminator else ["method.discriminator"]
     fixed += ["method.kind", "method.rank"] if isinstance(generator, Adapted) else []
     for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
+        key = key_of(override)
         if any(key == each or key.startswith(f"{each}.") for each in fixed):
             raise UsageError(
                 f"{override}: add_domain takes the networks from ckpt={path} as they are; leave it out"
@@ -107,8 +108,8 @@ def grow(toon: ToonMethod, trained: Trained, data: Any, like: str | None) -> Non
     held = trained.generator.domains
     if like and like not in held:
         raise UsageError(f"like={like}: the checkpoint holds {', '.join(held)}")
-    looks = method.describe(name, data.panel(SHOWN, "cartoon", name))
-    chosen = like or nearest(looks, trained.likeness) or held[0]
+    method.meet(data)
+    chosen = like or nearest(method.likeness[name], trained.likeness) or held[0]
     compared = not like and len(trained.likeness) > 1
     log.info("%s begins as %s%s", name, chosen, ", whose cartoons are most like its own" if compared else "")
     method.likeness, method.origin = trained.likeness | method.likeness, trained.origin

@@ -17,6 +17,7 @@ from toonlab.engine.checkpoint import Loaded, in_style, read, rebuild
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.methods.latent_inpainting import LatentInpainting
+from toonlab.sweeps.words import key_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def start_of(cfg: DictConfig, overrides: Sequence[str]) -> Start | None:
             )
         return None
     for override in overrides:
-        if override.lstrip("+~").startswith("method.generator"):
+        if key_of(override).startswith("method.generator"):
             raise UsageError(f"{override}: the generator is that of ckpt={cfg.ckpt}; leave it out")
     path = Path(str(cfg.ckpt)).expanduser()
     checkpoint = read(path)

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from toonlab.errors import UsageError
+from toonlab.sweeps.words import quoted
 
 if TYPE_CHECKING:
     from toonlab.engine.ranks import Ranks
@@ -76,12 +77,11 @@ def _command(folder: Path) -> list[str]:
         kept = [word for word in hydra.overrides.hydra if not word.lstrip("+").startswith(_OF_SWEEPS)]
         paths = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
         words = [*(f"--config-dir={path}" for path in paths), *kept, *hydra.overrides.task]
-    quoted = str(folder.absolute()).replace("'", "\\'")
     script: Any = Path(hydra.runtime.cwd, sys.argv[0])
     return [
         sys.executable,
         str(script),
         *words,
-        f"hydra.run.dir='{quoted}'",
+        f"hydra.run.dir={quoted(folder.absolute())}",
         "hydra.output_subdir=null",  # rank 0 has written .hydra/
     ]

@@ -9,6 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.errors import UsageError
+from toonlab.sweeps.words import key_of, quoted
 
 RESUMED = "TOONLAB_RESUMED"  # set for the children that Lightning starts with our rewritten arguments
 
@@ -38,7 +39,7 @@ def resumed_arguments(argv: list[str]) -> list[str]:
         raise UsageError(f"resume={folder}: the run saved no checkpoints/last.ckpt yet; start it anew")
     mine = [argument for argument in argv[1:] if not argument.startswith("resume=")]
     for argument in mine:
-        name = argument.lstrip("+~").partition("=")[0].partition(".")[0]
+        name = key_of(argument).partition(".")[0]
         if not argument.startswith("-") and name not in MAY_CHANGE:
             raise UsageError(
                 f"{argument}: a resumed run stays the same experiment and takes only "
@@ -46,14 +47,13 @@ def resumed_arguments(argv: list[str]) -> list[str]:
             )
     hydra = yaml.safe_load((run / ".hydra" / "hydra.yaml").read_text())["hydra"]["overrides"]
     os.environ[RESUMED] = "1"
-    quoted = str(run).replace("'", "\\'")
     return [
         argv[0],
         *(argument for argument in hydra["hydra"] if argument.startswith("hydra.searchpath=")),
         *hydra["task"],
         *mine,
-        f"resume='{quoted}'",
-        f"hydra.run.dir='{quoted}'",
+        f"resume={quoted(run)}",
+        f"hydra.run.dir={quoted(run)}",
         "hydra.output_subdir=null",
     ]
 
@@ -72,7 +72,7 @@ def saved_config(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     for key in ("method", "data"):
         saved[key] = OmegaConf.to_container(saved[key], resolve=True)
     for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
+        key = key_of(override)
         if override in ran or key == "resume":
             continue
         for node in DASHBOARDS if key == "logger" else (key,):

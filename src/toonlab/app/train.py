@@ -50,9 +50,49 @@ def run(cfg: DictConfig) -> None:
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
     check(cfg)
     loggers.settle(cfg, folder)
+    method, data, last, done = _built(cfg, overrides, folder)
+    callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
+    trainer: Trainer = make(
+        cfg,
+        "trainer",
+        callbacks=callbacks,
+        logger=False,
+        default_root_dir=str(folder),
+        **strategy_for(cfg, folder),
+    )
+    announce(cfg, method, folder, last)
+    trainer.loggers = [*loggers.start(cfg, folder, done=done)]
+
+    status: loggers.Status = "failed"
+    try:
+        trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
+        status = "finished" if method.iteration >= cfg.iterations else "interrupted"
+    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; Lightning makes the latter of it
+        status = "interrupted"
+        raise
+    finally:
+        if trainer.is_global_zero:
+            write_result(folder, cfg, trainer, method, status)
+        loggers.finish(trainer.loggers, status)
+    if status == "interrupted":
+        log.info(
+            "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
+        )
+        sys.exit(128 + (find(trainer, Interrupt).received or 0))
+    if trainer.is_global_zero:
+        say_what_next(method, folder)
+
+
+def _built(
+    cfg: DictConfig, overrides: list[str], folder: Path
+) -> tuple[ToonMethod, LightningDataModule, Path | None, int]:
+    """Return the method with the weights that it starts from, its data, and see `_prepare`.
+
+    A function of its own, so that whole checkpoints are not held in memory while it trains.
+    """
     start = start_of(cfg, overrides)
     trained = adopt(cfg, overrides) if cfg.get("add_domain") and not cfg.resume else None
-    last = _prepare(folder, cfg)
+    last, done = _prepare(folder, cfg)
 
     seed_everything(cfg.seed, verbose=False)
     method = make(cfg, "method")
@@ -75,36 +115,7 @@ def run(cfg: DictConfig) -> None:
         grow(method, trained, data, cfg.like)
     elif not cfg.resume:
         method.meet(data)
-    callbacks = [make(cfg, f"callbacks.{name}") for name in cfg.callbacks]
-    trainer: Trainer = make(
-        cfg,
-        "trainer",
-        callbacks=callbacks,
-        logger=False,
-        default_root_dir=str(folder),
-        **strategy_for(cfg, folder),
-    )
-    announce(cfg, method, folder, last)
-    trainer.loggers = [*loggers.start(cfg, folder, done=read(last)["toonlab"]["iteration"] if last else 0)]
-
-    status: loggers.Status = "failed"
-    try:
-        trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
-        status = "finished" if method.iteration >= cfg.iterations else "interrupted"
-    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; Lightning makes the latter of it
-        status = "interrupted"
-        raise
-    finally:
-        if trainer.is_global_zero:
-            write_result(folder, cfg, trainer, method, status)
-        loggers.finish(trainer.loggers, status)
-    if status == "interrupted":
-        log.info(
-            "Stopped at iteration %d. Go on with:\n  python src/train.py resume=%s", method.iteration, folder
-        )
-        sys.exit(128 + (find(trainer, Interrupt).received or 0))
-    if trainer.is_global_zero:
-        say_what_next(method, folder)
+    return method, data, last, done
 
 
 def _settled(cfg: DictConfig) -> DictConfig:
@@ -126,8 +137,8 @@ def _absolute(path: object) -> str:
     return str(Path(str(path)).expanduser().absolute())
 
 
-def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
-    """Write the config of a new run, or return the checkpoint of an old one.
+def _prepare(folder: Path, cfg: DictConfig) -> tuple[Path | None, int]:
+    """Write the config of a new run, or return the checkpoint of an old one and how far it is.
 
     Raises:
         UsageError: the folder holds another run, or this one has nothing left to do.
@@ -135,21 +146,23 @@ def _prepare(folder: Path, cfg: DictConfig) -> Path | None:
     config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
     if cfg.resume:
         done = read(last)["toonlab"]["iteration"]
-        if done >= cfg.iterations and status_of(folder) == "finished":
+        # Killed after its last save: what is left is result.json.
+        unsettled = done >= OmegaConf.load(config).iterations and status_of(folder) != "finished"
+        if done >= cfg.iterations and not unsettled:
             raise UsageError(
                 f"resume={folder}: already trained its {done} iterations; go on with a larger iterations=…"
             )
-        if done < cfg.iterations:  # else it was killed after its last save: what is left is result.json
+        if done < cfg.iterations:
             check_rate(cfg, done)
         if is_first_process():
             config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
-        return last
+        return last, done
     if is_first_process():
         if config.exists():
             raise UsageError(f"{folder}: holds a run already; use resume={folder}, or another folder")
         config.write_text(OmegaConf.to_yaml(cfg))
         (folder / "checkpoints").mkdir(exist_ok=True)
-    return None
+    return None, 0
 
 
 def _calibrate(cfg: DictConfig, method: ToonMethod, folder: Path) -> None:

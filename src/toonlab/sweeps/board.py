@@ -15,12 +15,23 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from toonlab.sweeps.engine import Running
 from toonlab.sweeps.manifest import Job, Manifest
-from toonlab.sweeps.worker import LOG, Running
+from toonlab.sweeps.worker import LOG
 
 log = logging.getLogger(__name__)
 
-COLOURS = {"finished": "green", "failed": "red", "interrupted": "yellow", "running": "cyan", "pending": "dim"}
+COLOURS = {
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "pending": "dim",
+    "pruned": "magenta",
+    "finished": "green",
+}
+"""Of a job's state; on a low screen the first ones are shown."""
+
+NUMBERS = ("#", "iteration", "time")
 
 
 class Board:
@@ -51,7 +62,7 @@ class Board:
             self._drawn = time.monotonic()
             self.live.update(self.table(running))
         for job in self.manifest.jobs:
-            if self._states[job.id] != job.state:
+            if self._states.get(job.id, "pending") != job.state:
                 self._states[job.id] = job.state
                 if not self.live:
                     log.info("%s", line(job))
@@ -60,12 +71,10 @@ class Board:
         """Return every job's state; on a low screen those that matter, and how many there are of the rest."""
         table = Table(title=self._title(), title_justify="left", expand=False)
         for name in ("#", "job", "state", "device", "iteration", "time"):
-            table.add_column(
-                name, no_wrap=name != "job", justify="right" if name in "#iterationtime" else "left"
-            )
+            table.add_column(name, no_wrap=name != "job", justify="right" if name in NUMBERS else "left")
         begun = {each.job.id: each.begun for each in running}
         room = max(self.console.height - 8, 5) if self.live else len(self.manifest.jobs)
-        order = ["running", "failed", "interrupted", "pending", "finished"]
+        order = list(COLOURS)
         jobs = sorted(self.manifest.jobs, key=lambda job: order.index(job.state))[:room]
         for job in sorted(jobs, key=lambda job: job.number):
             seconds = job.seconds + (time.time() - begun[job.id] if job.id in begun else 0)
@@ -89,7 +98,7 @@ def line(job: Job) -> str:
     words = f"#{job.number} {' '.join(job.swept)}: {job.state}"
     if job.state == "running" and job.device:
         words += f" on {job.device}"
-    if job.state in ("finished", "failed", "interrupted") and job.seconds:
+    if job.state not in ("running", "pending") and job.seconds:
         words += f" after {_clock(job.seconds)}"
     return f"{words} ({job.reason})" if job.reason else words
 

@@ -9,12 +9,19 @@ from pathlib import Path
 from toonlab.errors import UsageError
 from toonlab.sweeps.devices import FAKE, visible
 from toonlab.sweeps.manifest import NAME, load
+from toonlab.sweeps.words import key_of, quoted
 
 RESUMES = "TOONLAB_SWEEP_RESUMES"
 """Set for the launcher of this very process: the sweep goes on."""
 
-HOW = ("hydra/launcher", "hydra.launcher", "hydra.sweep.dir", "resume")
+LAUNCHER = ("hydra/launcher", "hydra.launcher")
+"""Keys that a sweep that goes on may be given anew."""
+
+HOW = (*LAUNCHER, "hydra.sweep.dir", "resume")
 """Keys that say how or where a sweep runs, not what it is."""
+
+IMPLIED = {"trainer=gpu"}
+"""What `sweep_arguments` adds where there is a GPU: a sweep may go on on another host."""
 
 
 def is_sweep(argv: Sequence[str]) -> bool:
@@ -25,7 +32,7 @@ def is_sweep(argv: Sequence[str]) -> bool:
 def definition_of(argv: Sequence[str]) -> list[str]:
     """Return the words that say what is swept, in their order: of two for one key the last one holds."""
     words = [word for word in argv[1:] if not word.startswith("-")]
-    return [word for word in words if not _key(word).startswith(HOW)]
+    return [word for word in words if not key_of(word).startswith(HOW)]
 
 
 def sweep_arguments(argv: list[str]) -> list[str]:
@@ -41,22 +48,22 @@ def sweep_arguments(argv: list[str]) -> list[str]:
         argv = _going_on(argv, Path(folders[-1]).expanduser().absolute())
     # In front: argparse understands overrides on one side of -m alone.
     argv = [argv[0], "-m", *(word for word in argv[1:] if word not in ("-m", "--multirun"))]
-    if any(_key(word) == "hydra/launcher" for word in argv):
+    if any(key_of(word) == "hydra/launcher" for word in argv):
         return argv
     gpus = visible()
     wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
     if not gpus or wants_processor:
         return [*argv, "hydra/launcher=cpus"]
-    chosen = any(_key(word) == "trainer" for word in argv) or FAKE in os.environ
-    return [*argv, "hydra/launcher=gpus", *([] if chosen else ["trainer=gpu"])]
+    chosen = any(key_of(word) == "trainer" for word in argv) or FAKE in os.environ
+    return [*argv, "hydra/launcher=gpus", *([] if chosen else IMPLIED)]
 
 
 def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
     if not (folder / NAME).is_file() and (folder / "config.yaml").is_file():
         raise UsageError(f"resume={folder}: a single run; go on with it without -m")
     begun, given = load(folder).definition, definition_of(argv)
-    how = [word for word in argv[1:] if _key(word).startswith(HOW[:2]) or word.startswith("-")]
-    if given and set(given) - {"trainer=gpu"} != set(begun) - {"trainer=gpu"}:
+    how = [word for word in argv[1:] if key_of(word).startswith(LAUNCHER) or word.startswith("-")]
+    if given and set(given) - IMPLIED != set(begun) - IMPLIED:
         new = [f"+ {word}" for word in given if word not in begun]
         gone = [f"- {word}" for word in begun if word not in given]
         raise UsageError(
@@ -64,8 +71,4 @@ def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
             "alone, or start a new one"
         )
     os.environ[RESUMES] = "1"
-    return [argv[0], *begun, *how, f"hydra.sweep.dir='{folder}'"]
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0]
+    return [argv[0], *begun, *how, f"hydra.sweep.dir={quoted(folder)}"]

@@ -15,6 +15,9 @@ from toonlab.errors import UsageError
 FORMAT = 1
 NAME = "sweep.json"
 
+DONE = ("finished", "pruned")
+"""States of jobs of which nothing is left to do."""
+
 PLACES = ("outputs_dir", "cache_dir", "resume")
 """Keys of a config that say where, not what."""
 
@@ -31,7 +34,7 @@ class Job:
         folder: of the run, inside the sweep's.
         iterations: how long it is.
         devices: how many it needs.
-        state: pending, running, finished, failed or interrupted.
+        state: pending, running, finished, failed, interrupted, or pruned: stopped for good by a search.
         attempts: how often it was started.
         seconds: of all attempts that this or an earlier parent saw to their end.
         device: what it runs on, or ran on last.

@@ -1,21 +1,17 @@
-"""Runs the jobs of a sweep on the devices there are, and loses none."""
+"""Runs the jobs of a sweep wherever its engine has room, and loses none."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from toonlab.sweeps import worker
-from toonlab.sweeps.leases import LEASES, Lease, lease
-from toonlab.sweeps.manifest import Job, Manifest
-from toonlab.sweeps.worker import Running
+from toonlab.sweeps.engine import Engine, Running
+from toonlab.sweeps.manifest import DONE, Job, Manifest
 
 log = logging.getLogger(__name__)
 
@@ -23,47 +19,41 @@ PATIENCE = 0.1
 """Seconds between two looks at the jobs."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Room:
-    """What jobs may use.
+class Supply(Protocol):
+    """Thinks of further jobs while others run."""
 
-    Attributes:
-        devices: names of what can be leased; empty: the processor alone.
-        slots: jobs that share a device; without devices, jobs at a time.
-        environment: variables for all jobs.
-        leases: folder of the locks on devices.
-    """
+    def next(self) -> Job | None:
+        """Return one more job, which is in the manifest by then; None: there are no more."""
 
-    devices: Sequence[str]
-    slots: int
-    environment: Mapping[str, str]
-    leases: Path = LEASES
+    def watch(self, running: Sequence[Running]) -> None:
+        """Look at what is running; may stop some of it."""
+
+    def ended(self, job: Job) -> None:
+        """Take note of a job that has come to an end, and may change its state."""
 
 
 class Scheduler:
-    """Starts what is left of a sweep, longest first, wherever a device is free.
+    """Starts what is left of a sweep, longest first, as soon as there is room.
 
     Args:
         manifest: of the sweep; changed and saved as jobs come and go.
-        room: what they may use.
-        script: train.py.
-        extra: see `worker.start`.
+        engine: what runs them.
         stop_on_error: let the others stop, saved, once a job has failed.
         watch: called with what is running, at each look.
+        supply: of further jobs, once those of the manifest are started.
     """
 
     def __init__(
         self,
         manifest: Manifest,
-        room: Room,
+        engine: Engine,
         *,
-        script: Path,
-        extra: Sequence[str],
         stop_on_error: bool,
         watch: Callable[[Sequence[Running]], None],
+        supply: Supply | None = None,
     ) -> None:
-        self.manifest, self.room, self.script, self.extra = manifest, room, script, extra
-        self.stop_on_error, self.watch = stop_on_error, watch
+        self.manifest, self.engine = manifest, engine
+        self.stop_on_error, self.watch, self.supply = stop_on_error, watch, supply
         self.running: list[Running] = []
         self.waiting: list[Job] = []
         self.stopping: int | None = None
@@ -71,84 +61,96 @@ class Scheduler:
 
     def run(self) -> None:
         """Run until nothing is left to do, or a signal came: the jobs then save and stop."""
-        left = [job for job in self.manifest.jobs if job.state != "finished"]
+        left = [job for job in self.manifest.jobs if job.state not in DONE]
         # The longest last would leave devices idle at the end.
         self.waiting = sorted(left, key=lambda job: -job.iterations)
         self._listen()
         try:
-            while self.running or (self.waiting and self.stopping is None):
+            self._find_outlived()
+            while self._goes_on():
                 self._reap()
                 if self.stopping is None:
-                    self.waiting = [job for job in self.waiting if not self._begin(job)]
+                    self._fill()
                 self.watch(self.running)
+                if self.supply:
+                    self.supply.watch(self.running)
                 time.sleep(PATIENCE)
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
 
+    def _goes_on(self) -> bool:
+        if self.stopping is not None:  # nothing reaches those that are not ours: no use in waiting for them
+            return any(each.ours for each in self.running)
+        return bool(self.running or self.waiting or (self.supply and self._supplied()))
+
+    def _supplied(self) -> bool:
+        """Whether there is one more job to be had; it waits for room then."""
+        job = self.supply.next() if self.supply else None
+        if job:
+            self.waiting.append(job)
+        return job is not None
+
+    def _find_outlived(self) -> None:
+        for job in list(self.waiting):
+            found = self.engine.outlived(self.manifest, job)
+            if found:
+                job.state = "running"
+                self.waiting.remove(job)
+                self.running.append(found)
+        self._save()
+
+    def _fill(self) -> None:
+        """Start what there is room for."""
+        refused: int | None = None  # as many devices are not to be had: no use in asking for others
+        for job in list(self.waiting):
+            if refused and job.devices >= refused:
+                continue
+            if self._begin(job):
+                self.waiting.remove(job)
+            else:
+                refused = job.devices
+        while self.supply and not self.waiting and self.engine.has_room(1) and self._supplied():
+            if self._begin(self.waiting[0]):
+                self.waiting.clear()
+
     def _begin(self, job: Job) -> bool:
         """Start a job if there is room, and say whether that is done with."""
-        room = self._take(job)
-        if room is None:
-            return False
-        claimed = worker.claim(self.manifest, job)
-        if claimed is None:  # it outlived an earlier parent
-            room.release()
-            if job.state != "running":
-                job.state = "running"
-                self._save()
-            self.running.append(Running(job))
-            return True
         if worker.status_of(self.manifest.job_folder(job)) == "finished":
             job.state = "finished"  # it outlived its parent, or the disk was full when it ended
-            os.close(claimed)
-            room.release()
-            self._save()
+            self._ended(job)
             return True
         try:
-            started = worker.start(
-                self.manifest,
-                job,
-                room,
-                claimed,
-                script=self.script,
-                extra=self.extra,
-                environment=self.room.environment,
-            )
+            started = self.engine.start(self.manifest, job)
         except OSError as error:  # a full disk: the others may have their folders already
             job.state, job.reason = "failed", f"could not be started: {error}"
-            os.close(claimed)
-            room.release()
-            self._failed()
-        else:
-            self.running.append(started)
+            self._ended(job)
+            return True
+        if started is None:
+            return False
+        job.state, job.reason, job.attempts = "running", "", job.attempts + started.ours
+        self.running.append(started)
         self._save()
         return True
 
-    def _take(self, job: Job) -> Lease | None:
-        if not self.room.devices:
-            here = sum(1 for each in self.running if each.process)
-            return Lease([], []) if here < self.room.slots else None
-        return lease(self.room.devices, count=job.devices, slots=self.room.slots, folder=self.room.leases)
-
     def _reap(self) -> None:
-        for each in [each for each in self.running if worker.is_over(self.manifest, each)]:
+        for each in [each for each in self.running if each.is_over()]:
             self.running.remove(each)
             worker.settle(self.manifest, each)
-            if each.process is None and each.job.state != "finished":
-                each.job.state, each.job.reason = (
-                    "pending",
-                    "",
-                )  # it is gone: our turn
+            if not each.ours and each.job.state not in DONE:
+                each.job.state, each.job.reason = "pending", ""  # it is gone: our turn
                 self.waiting.append(each.job)
-            elif each.job.state == "failed":
-                self._failed()
-            self._save()
+                self._save()
+            else:
+                self._ended(each.job)
 
-    def _failed(self) -> None:
-        if self.stop_on_error and self.stopping is None:
+    def _ended(self, job: Job) -> None:
+        if self.supply:
+            self.supply.ended(job)
+        if job.state == "failed" and self.stop_on_error and self.stopping is None:
             self.stopping = 0
-            self._pass_on(signal.SIGINT)
+            self._pass_on(at_once=False)
+        self._save()
 
     def _save(self) -> None:
         try:
@@ -164,15 +166,8 @@ class Scheduler:
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         again = bool(self.stopping)
         self.stopping = number
-        self._pass_on(signal.SIGKILL if again else signal.SIGINT)
+        self._pass_on(at_once=again)
 
-    def _pass_on(self, number: int) -> None:
+    def _pass_on(self, *, at_once: bool) -> None:
         for each in self.running:
-            if each.process and each.process.poll() is None:
-                try:
-                    if number == signal.SIGKILL:
-                        os.killpg(each.process.pid, number)
-                    else:  # its own process alone: it tells its ranks itself
-                        each.process.send_signal(number)
-                except ProcessLookupError:
-                    continue
+            each.stop(at_once=at_once)

@@ -12,9 +12,10 @@ from typing import Any
 
 from toonlab.errors import UsageError
 from toonlab.sweeps.board import Board, summary
+from toonlab.sweeps.engine import Engine
 from toonlab.sweeps.leases import lock
-from toonlab.sweeps.manifest import NAME, Job, Manifest, check_same, load
-from toonlab.sweeps.scheduler import Room, Scheduler
+from toonlab.sweeps.manifest import DONE, NAME, Job, Manifest, check_same, load
+from toonlab.sweeps.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,9 @@ def run(
     jobs: Sequence[Job],
     plans: Mapping[str, dict[str, Any]],
     *,
-    room: Room,
-    script: Path,
-    extra: Sequence[str],
+    engine: Engine,
     stop_on_error: bool,
-    report: bool,
+    report: Path | None,
     resume: bool,
 ) -> None:
     """Run what is left of a sweep, and say how it went.
@@ -39,11 +38,9 @@ def run(
         definition: see `Manifest`.
         jobs: all of them, as the command line says it now.
         plans: resolved config of each, by id.
-        room: what they may use.
-        script: train.py.
-        extra: see `worker.start`.
+        engine: what runs them.
         stop_on_error: let the others stop once one has failed.
-        report: write a page about the runs at the end.
+        report: report.py, to write a page about the runs at the end.
         resume: whether the sweep is to go on.
 
     Raises:
@@ -58,19 +55,17 @@ def run(
         manifest = _opened(folder, definition, jobs, plans, resume=resume)
         manifest.save()
         with Board(manifest) as board:
-            scheduler = Scheduler(
-                manifest, room, script=script, extra=extra, stop_on_error=stop_on_error, watch=board.watch
-            )
+            scheduler = Scheduler(manifest, engine, stop_on_error=stop_on_error, watch=board.watch)
             scheduler.run()
     finally:
         os.close(held)
     log.info("%s\n%s", folder, summary(manifest))
     if report and any(job.state == "finished" for job in manifest.jobs) and not scheduler.stopping:
-        _report(script.with_name("report.py"), folder)
+        _report(report, folder)
     if scheduler.stopping:
         log.info("Stopped. Go on with:\n  python src/train.py -m resume=%s", folder)
         raise KeyboardInterrupt
-    left = [job for job in manifest.jobs if job.state != "finished"]
+    left = [job for job in manifest.jobs if job.state not in DONE]
     if left:
         raise UsageError(
             f"{len(left)} of {len(manifest.jobs)} jobs did not finish (see above); try them again, where "

@@ -1,19 +1,17 @@
-"""One job of a sweep: a process of its own, started anew or gone on with."""
+"""One job of a sweep as a command, and what its folder says of how it ended."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toonlab.sweeps.devices import environment_for
-from toonlab.sweeps.leases import Lease, lock
+from toonlab.sweeps.engine import Running
 from toonlab.sweeps.manifest import Job, Manifest
+from toonlab.sweeps.words import quoted
 
 SWEEP = "TOONLAB_SWEEP"
 """Environment variable of a job: the name of its sweep."""
@@ -27,81 +25,32 @@ NOT_HANDED_DOWN = {
 """Variables of a distributed parent, of which a job is no rank, and one that our command line sets."""
 
 
-@dataclasses.dataclass
-class Running:
-    """A job at work: here, or in a process that outlived the sweep that started it (`process` is None)."""
-
-    job: Job
-    lease: Lease | None = None
-    process: subprocess.Popen[bytes] | None = None
-    begun: float = dataclasses.field(default_factory=time.time)
-
-
-def claim(manifest: Manifest, job: Job) -> int | None:
-    """Make this process the only one that works on a job; None: another one does, be it without a parent."""
-    return lock(manifest.folder / ".locks" / job.id)
-
-
-def start(
-    manifest: Manifest,
-    job: Job,
-    lease: Lease,
-    claimed: int,
-    *,
-    script: Path,
-    extra: Sequence[str],
-    environment: Mapping[str, str],
-) -> Running:
-    """Start a job where it stands: from nothing, or from its last checkpoint.
+def command_for(folder: Path, job: Job, *, script: Path, extra: Sequence[str]) -> list[str]:
+    """Make a job's folder and return its command where it stands: from nothing, or from its last checkpoint.
 
     Args:
-        manifest: of the sweep.
+        folder: of the run.
         job: which one.
-        lease: its devices; the process keeps them.
-        claimed: of `claim`; the process keeps it.
         script: to run, train.py.
         extra: arguments of Hydra's, for all jobs.
-        environment: more variables.
     """
-    folder = manifest.job_folder(job)
     resumable = (folder / "checkpoints" / "last.ckpt").is_file() and (folder / "config.yaml").is_file()
     if not resumable and (folder / "config.yaml").exists():
         _put_aside(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    words = (
-        [f"resume={folder}"] if resumable else [*extra, *job.overrides, f"hydra.run.dir={_quoted(folder)}"]
-    )
+    words = [f"resume={folder}"] if resumable else [*extra, *job.overrides, f"hydra.run.dir={quoted(folder)}"]
+    return [sys.executable, str(script), *words]
+
+
+def environment_of(sweep: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """Return a job's variables: those of this process that are its business, its sweep's name, and `more`."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_DOWN}
-    own = {SWEEP: manifest.folder.name, **environment_for(lease.devices), **environment}
-    job.state, job.device, job.reason, job.attempts = "running", ",".join(lease.devices), "", job.attempts + 1
-    with (folder / LOG).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 (our own script)
-            [sys.executable, str(script), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=inherited | own,
-            start_new_session=True,  # Ctrl-C is for the sweep, which passes it on
-            pass_fds=[claimed, *lease.descriptors],
-        )
-    os.close(claimed)
-    return Running(job, lease, process)
-
-
-def is_over(manifest: Manifest, running: Running) -> bool:
-    """Whether a job has ended."""
-    if running.process:
-        return running.process.poll() is not None
-    claimed = claim(manifest, running.job)
-    if claimed is None:
-        return False
-    os.close(claimed)
-    return True
+    return inherited | {SWEEP: sweep.name} | dict(more)
 
 
 def settle(manifest: Manifest, running: Running) -> None:
     """Write down how a job ended, and let go of its devices."""
-    job, code = running.job, running.process.returncode if running.process else None
+    job, code = running.job, running.code()
     folder = manifest.job_folder(job)
     job.seconds = round(job.seconds + time.time() - running.begun, 3)
     status = status_of(folder)
@@ -111,8 +60,7 @@ def settle(manifest: Manifest, running: Running) -> None:
         job.state, job.reason = "interrupted", ""
     else:
         job.state, job.reason = "failed", reason_of(folder, code)
-    if running.lease:
-        running.lease.release()
+    running.release()
 
 
 def status_of(folder: Path) -> str | None:
@@ -142,7 +90,3 @@ def _put_aside(folder: Path) -> None:
     """Rename a run that ended before its first checkpoint: a new one begins, and nothing is lost."""
     number = sum(1 for _ in folder.parent.glob(f"{folder.name}.broken_off_*"))
     folder.rename(folder.with_name(f"{folder.name}.broken_off_{number + 1}"))
-
-
-def _quoted(folder: Path) -> str:
-    return "'" + str(folder).replace("'", "\\'") + "'"
