@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from toonlab import __version__
 from toonlab.app.ladder import TITLES, Row, notes, score_table, spreadsheet, vote_table
+from toonlab.app.reporting.found import Found
 from toonlab.app.reporting.mirror import mirror
 from toonlab.app.reporting.pictures import Painter, paint
-from toonlab.app.reporting.scores import Found, find_or_score
+from toonlab.app.reporting.scores import find_or_score
 from toonlab.app.reporting.votes import read_votes
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
@@ -51,11 +52,7 @@ def run(cfg: DictConfig) -> None:
     _write_ladder(cfg, runs, found, folders[0], output)
     scored = [each.scored if each else None for each in found]
     summary = Summary(folders[0].name if len(folders) == 1 else "Comparison", runs, scored, why_not)
-    painters = [
-        Painter(i, each.checkpoint, each.config["data"], each.direction)
-        for i, each in enumerate(found)
-        if each
-    ]
+    painters = [painter for i, each in enumerate(found) if each for painter in _painters(i, each)]
     grids = paint(painters, photos=cfg.photos, device=device_named(cfg.device))
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     html = page(summary, grids, made=f"{now}, version {__version__}")
@@ -75,6 +72,17 @@ def _attempt(cfg: DictConfig, each: RunRecord) -> Found | str:
         return str(error)
 
 
+def _painters(number: int, found: Found) -> list[Painter]:
+    """Return what paints for a run: once, or once in each of its styles."""
+    if found.completes and found.config["method"]["completion"] == "search":
+        log.info("%s searches, minutes a photo: its pictures are in its samples/", found.checkpoint)
+        return []
+    plain = Painter(
+        number, found.checkpoint, found.config["data"], found.direction, completes=found.completes
+    )
+    return [plain._replace(style=style) for style in found.styles] or [plain]
+
+
 def _check_output(output: Path) -> None:
     """Refuse to write over files that another command left.
 
@@ -91,15 +99,19 @@ def _check_output(output: Path) -> None:
 def _write_ladder(
     cfg: DictConfig, runs: list[RunRecord], found: list[Found | None], head: Path, output: Path
 ) -> None:
-    """Print source 004's table; nothing where no run has scores."""
-    rows = [_row(each, answer) for each, answer in zip(runs, found, strict=True) if answer]
+    """Print source 004's table, of runs that paint one style; nothing where none of these has scores."""
+    rows = [
+        _row(each, answer)
+        for each, answer in zip(runs, found, strict=True)
+        if answer and not answer.styles and not answer.completes
+    ]
     order = list(TITLES)
     rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
     ballots = read_votes(
         Path(cfg.votes).expanduser() if cfg.votes else head / "votes.csv", rows, asked=bool(cfg.votes)
     )
     if not rows:
-        log.warning("no run has scores: no ladder.md")
+        log.info("no run that paints one style has scores: no ladder.md")
         return
     text = "\n".join([*score_table(rows), *vote_table(ballots, rows), "", *notes(rows)]) + "\n"
     (output / "ladder.md").write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ class Grid(NamedTuple):
     painted: Mapping[int, Sequence[Image.Image]]  # by the run's number in the summary
     source: str  # photo or cartoon
     where: str  # which photos these are
+    style: str | None = None  # that they are painted in, of runs with several
 
 
 def page(summary: Summary, grids: Sequence[Grid], *, made: str) -> str:
@@ -89,6 +90,7 @@ def _with_pictures(grids: Sequence[Grid]) -> list[dict[str, object]]:
         {
             "source": grid.source,
             "where": grid.where,
+            "style": grid.style,
             "photos": next(uris),
             "painted": {run: next(uris) for run in grid.painted},
         }

@@ -16,6 +16,9 @@ _KINDS = {  # by the beginning of the score's name; the rest is the feature netw
     "content": "Content",
     "edge_f1": "Edge F1",
     "nn1": "1-NN",
+    "hole_l1": "Hole L1",
+    "hole_psnr": "Hole PSNR",
+    "hole": "Hole distance",
 }
 _NOT_SHOWN = ("kid_std", "nn1_real", "nn1_fake", "nn1_p")
 ARROWS = {"lower": "↓", "higher": "↑", "toward 1/2": "→ ½"}
@@ -32,6 +35,10 @@ class Scored:
     sets: str  # equal for runs that were scored on the same images in the same way
     kind: str
     n: int
+    others: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    """Scores of other ways to do the same, by what they are called."""
+    styles: Mapping[str, Scored] = dataclasses.field(default_factory=dict)
+    """Of a run with several styles; its own scores are their means."""
 
 
 class Metric(NamedTuple):
@@ -88,6 +95,11 @@ def baselines(scored: Sequence[Scored], metrics: Sequence[Metric]) -> list[tuple
     collections = {each.sets: each for each in scored}
     for number, each in enumerate(collections.values(), start=1):
         which = f", sets {number}" if len(collections) > 1 else ""
+        rows += [
+            (way + which, [row.get(metric.name) for metric in metrics]) for way, row in each.others.items()
+        ]
+        if each.others:
+            continue
         source, target = ("photos", "cartoons")[:: 1 if each.kind == "to_cartoon" else -1]
         titles = {"source_as_is": f"{source} as they are", "real_vs_real": f"{target} against {target}"}
         for level, title in titles.items():

@@ -61,6 +61,16 @@ class Summary:
         return baselines(self.known, self.metrics)
 
     @cached_property
+    def styles(self) -> list[tuple[int, str, list[Cell | None]]]:
+        """Of runs with several styles: the run's number, a style, and its scores, a cell for each metric."""
+        return [
+            (number, style, [next(iter(cells([one], metric))) for metric in self.metrics])
+            for number, each in enumerate(self.scored)
+            if each
+            for style, one in each.styles.items()
+        ]
+
+    @cached_property
     def costs(self) -> list[Cost]:
         """Of each run."""
         return [cost_of(run) for run in self.runs]
@@ -97,6 +107,10 @@ class Summary:
             found.append(
                 "The runs were not all scored on the same images in the same way: "
                 "compare only those of equal baselines; ranks are among these."
+            )
+        if self.styles:
+            found.append(
+                "Scores of runs with several styles are means over these; see the styles' own below."
             )
         if bare := sum(not each.intervals for each in self.known):
             found.append(

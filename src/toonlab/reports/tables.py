@@ -39,6 +39,13 @@ def markdown(summary: Summary) -> str:
         rows.append([f"*{title}*", *empty, *("" if level is None else number(level) for level in levels)])
     lines += _table(["run", "state", *summary.told, *heads], rows)
 
+    if summary.styles:
+        lines += ["", "## Styles", ""]
+        lines += _table(
+            ["run", "style", *heads],
+            [[summary.runs[i].name, style, *map(written, found)] for i, style, found in summary.styles],
+        )
+
     if summary.ended_early:
         lines += ["", "## Not finished", ""]
         lines += [

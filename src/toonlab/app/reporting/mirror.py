@@ -40,7 +40,8 @@ def mirror(cfg: DictConfig, summary: Summary, grids: Sequence[Grid], page: str, 
     columns, rows = _table(summary)
     content: dict[str, Any] = {"runs": wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}
     for grid in grids:
-        content[f"pictures/{grid.source}"] = wandb.Image(_sheet(grid, summary))
+        styled = f" as {grid.style}" if grid.style else ""
+        content[f"pictures/{grid.source}{styled}"] = wandb.Image(_sheet(grid, summary))
     content["report"] = wandb.Html(page, inject=False)
     run.log(content)
     run.finish()
