@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from toonlab.errors import UsageError
 from toonlab.sweeps.manifest import Job, identity
+from toonlab.sweeps.words import key_of
 
 
 class Planned(NamedTuple):
@@ -38,7 +39,7 @@ def composed(config: DictConfig, context: HydraContext, given: Sequence[str], nu
     with open_dict(cfg):
         del cfg["hydra"]
     plan: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    overrides = [word for word in given if not word.startswith(("+sweep=", "sweep="))]
+    overrides = [word for word in given if key_of(word) not in ("sweep", "search")]
     fixed = set(config.hydra.overrides.task)
     devices = plan["trainer"].get("devices", 1)
     job = Job(
