@@ -64,7 +64,7 @@ def search(
             distributions=space.distributions,
             sampler=sampler or optuna.samplers.TPESampler(seed=0),
             pruner=pruner or optuna.pruners.NopPruner(),
-            direction="minimize" if metric.sign > 0 else "maximize",
+            direction=metric.direction,
             definition={"space": space.definition(), "metric": metric.name},
         )
         found = Search(

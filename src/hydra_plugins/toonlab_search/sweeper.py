@@ -167,7 +167,7 @@ class OptunaSweeper(Sweeper):
             distributions=space.distributions,
             sampler=sampler,
             pruner=pruner,
-            direction="minimize" if self.metric.sign > 0 else "maximize",
+            direction=self.metric.direction,
             definition={"space": space.definition(), **metric},
         )
 

@@ -58,6 +58,8 @@ def draw(trials: Trials, metric: Metric, folder: Path) -> Path | None:
 
 def _history(axes: Axes, found: Sequence[FrozenTrial], metric: Metric, scale: str) -> None:
     """Draw values in the order of the trials, and the best so far."""
+    from matplotlib.ticker import MaxNLocator
+
     complete = [t for t in found if t.state.name == "COMPLETE"]
     pruned = [t for t in found if t.state.name == "PRUNED" and t.value is not None]
     failed = [t for t in found if t.state.name == "FAIL"]
@@ -74,7 +76,7 @@ def _history(axes: Axes, found: Sequence[FrozenTrial], metric: Metric, scale: st
     for i, trial in enumerate(failed):
         axes.axvline(trial.number, color=RED, alpha=0.4, lw=1, ls=":", label=None if i else "failed")
     axes.set_yscale(scale)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _dress(axes, "trial", str(metric.name))
     better = "less" if metric.sign > 0 else "more"
     axes.set_title(f"{metric.name} of each trial; {better} is better", loc="left", fontsize=10)

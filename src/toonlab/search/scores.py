@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from toonlab.errors import UsageError, check_choice, did_you_mean
 
@@ -56,6 +56,11 @@ class Metric:
     name: str | None
     sign: int
     pick: str
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """Which way is better, in Optuna's words."""
+        return "minimize" if self.sign > 0 else "maximize"
 
     @classmethod
     def asked(cls, name: str, *, direction: str, pick: str) -> Metric:

@@ -1,7 +1,7 @@
 """The trials of a study, and which of them are ours: Optuna's study as a sweep needs it.
 
-A trial is begun with the name of its sweep and the number of its job in one transaction, so whatever is killed
-when, each trial is known to somebody who goes on with it.
+A trial is begun with the name of its sweep and the number of its job in one transaction, so whatever is
+killed when, each trial is known to somebody who goes on with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from toonlab.errors import UsageError
 
@@ -51,7 +51,7 @@ class Trials:
         distributions: Mapping[str, BaseDistribution],
         sampler: BaseSampler,
         pruner: BasePruner,
-        direction: str,
+        direction: Literal["minimize", "maximize"],
         definition: Mapping[str, Any],
     ) -> None:
         import optuna
@@ -147,7 +147,8 @@ class Trials:
         """Return another run with a config; rather one that has ended."""
         found = [t for t in self.all() if t.user_attrs.get(CONFIG) == config and t.number != but]
         ended = [t for t in found if t.state.is_finished() and t.values is not None]
-        return (ended or found or [None])[-1]
+        either = ended or found
+        return either[-1] if either else None
 
     def repeat(self, trial: Trial, other: FrozenTrial) -> None:
         """Tell a trial what another one with the same config was told."""
