@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 from hydra_plugins.toonlab_launcher.launcher import SweepLauncher
 from toonlab.app.jobs import Planned, composed
 from toonlab.app.space import space_of
+from toonlab.app.sweeps import GROUPS
 from toonlab.errors import UsageError
 from toonlab.search import picture
 from toonlab.search.result import conclude
@@ -33,6 +34,7 @@ from toonlab.search.space import Space
 from toonlab.sweeps import sweep
 from toonlab.sweeps.command_line import RESUMES, definition_of
 from toonlab.sweeps.manifest import NAME, Manifest, load
+from toonlab.sweeps.words import key_of
 
 if TYPE_CHECKING:
     from toonlab.search.search import Search
@@ -106,7 +108,9 @@ class OptunaSweeper(Sweeper):
         probe = self._composed(space.words(space.corner()), 0)  # a mistake is told before anything begins
         folder, resume = self.launcher.folder, RESUMES in os.environ
         kept = load(folder).jobs if resume and (folder / NAME).is_file() else []
-        planned = [self._composed(job.overrides, job.number) for job in kept]
+        # Without the files that chose this sweeper, Hydra would not know its settings.
+        files = [word for word in arguments if key_of(word) in GROUPS]
+        planned = [self._composed([*files, *job.overrides], job.number) for job in kept]
         begun: list[Search] = []
         try:
             sweep.run(

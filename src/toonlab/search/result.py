@@ -12,6 +12,7 @@ import yaml
 from toonlab.search.scores import Metric
 from toonlab.search.space import Space, brief
 from toonlab.search.trials import RUN, TWIN, Trials
+from toonlab.sweeps.words import key_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -39,7 +40,8 @@ def conclude(trials: Trials, space: Space, metric: Metric, folder: Path) -> str:
     best = best_of(runs, metric)
     if best is None:
         return f"No trial has finished ({told or 'none begun'})."
-    words, run = space.words(best.params), Path(str(best.user_attrs.get(RUN, "")))
+    words = [word for word in space.words(best.params) if key_of(word) not in ("search", "sweep")]
+    run = Path(str(best.user_attrs.get(RUN, "")))
     at = metric.chosen(metric.scores(run))
     whole: dict[str, Any] = {
         "trial": best.number,

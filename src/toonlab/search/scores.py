@@ -84,11 +84,11 @@ class Metric:
             if own in line:
                 self.name = own
         elif self.name not in line:
-            known = [name for name in line if name.startswith(PREFIX)]
+            known = [name.removeprefix(PREFIX) for name in line if name.startswith(PREFIX)]
+            asked = self.name.removeprefix(PREFIX)
             raise UsageError(
-                f"hydra.sweeper.metric={self.name.removeprefix(PREFIX)}: no such score"
-                f"{did_you_mean(self.name, known)}; there are "
-                f"{', '.join(name.removeprefix(PREFIX) for name in known)}"
+                f"hydra.sweeper.metric={asked}: no such score{did_you_mean(asked, known)}; there are "
+                f"{', '.join(known)}"
             )
 
     def learn_from_result(self, folder: Path) -> None:

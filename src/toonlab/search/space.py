@@ -71,7 +71,7 @@ def _count(distribution: Any) -> int | None:
         return len(distribution.choices)
     if distribution.step is None:
         return None
-    return int(round((distribution.high - distribution.low) / distribution.step)) + 1
+    return round(float(distribution.high - distribution.low) / float(distribution.step)) + 1
 
 
 def _values(distribution: Any) -> Sequence[Any]:
