@@ -37,7 +37,7 @@ def space(*words: str, **params: Any) -> Space:
         ("x=range(1,10,3)", IntDistribution(1, 7, step=3)),
         ("x=range(0.0,1.0,0.25)", FloatDistribution(0, 0.75, step=0.25)),
         ("x=1,2.5,a", CategoricalDistribution(["1", "2.5", "a"])),
-        ("x=true,null", CategoricalDistribution(["true", "null"])),
+        ("x=true,null", CategoricalDistribution(["True", "null"])),
         ("x=[1,2],[3]", CategoricalDistribution(["[1,2]", "[3]"])),
         ("x='a,b','c d'", CategoricalDistribution(["'a,b'", "'c d'"])),
         ("method=glob(flow_*)", CategoricalDistribution(["flow_ink", "flow_pencil", "flow_soft"])),

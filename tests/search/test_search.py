@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,13 +271,20 @@ import sys
 sys.path[:0] = [{tests!r}, {src!r}]
 from pathlib import Path
 from searching import search
-search(Path({folder!r}), n_trials={n}, storage={storage!r}, words=["iterations=40", "pause=0.01"])
+search(Path({folder!r}), n_trials={n}, storage={storage!r}, words={words!r})
 """
 
 
-def parent(folder: Path, *, n: int, storage: str | None = None) -> subprocess.Popen[bytes]:
+WORDS = ("iterations=40", "pause=0.01")
+
+
+def parent(
+    folder: Path, *, n: int, storage: str | None = None, words: Sequence[str] = WORDS
+) -> subprocess.Popen[bytes]:
     src = str(TESTS.parent / "src")
-    code = PARENT.format(tests=str(TESTS), src=src, folder=str(folder), n=n, storage=storage)
+    code = PARENT.format(
+        tests=str(TESTS), src=src, folder=str(folder), n=n, storage=storage, words=list(words)
+    )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
 
 
@@ -304,7 +311,7 @@ def test_six_kills_lose_no_trial_and_double_none(tmp_path: Path) -> None:
     assert process.returncode == 0, said.decode()
     jobs = load(folder).jobs
     assert [job.state for job in jobs] == ["finished"] * 8
-    found = search(folder, n_trials=8, words=["iterations=40", "pause=0.01"])  # nothing left
+    found = search(folder, n_trials=8, words=WORDS)  # nothing left
     assert found.trials.count() == 8
     complete = [t for t in found.trials.all() if t.state.name == "COMPLETE"]
     assert sorted(t.user_attrs["job"] for t in complete) == list(range(8))
@@ -320,14 +327,14 @@ def test_six_kills_lose_no_trial_and_double_none(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_trials_open_for_a_resume(tmp_path: Path) -> None:
-    folder = tmp_path / "s"
-    process = parent(folder, n=3)
+    folder, slowly = tmp_path / "s", ("iterations=40", "pause=0.1")
+    process = parent(folder, n=3, words=slowly)
     _wait(lambda: len(_children(folder)) == 2 and len(events(folder)) == 2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert b"KeyboardInterrupt" in said
     assert [job.state for job in load(folder).jobs] == ["interrupted"] * 2
-    found = search(folder, n_trials=3, words=["iterations=40", "pause=0.01"])
+    found = search(folder, n_trials=3, words=slowly)
     assert states(found) == ["COMPLETE"] * 3  # the first two among them, as they were
 
 
@@ -367,7 +374,7 @@ def test_hosts_share_a_study_in_postgresql(tmp_path: Path, postgres: str) -> Non
     for process in (one, other):
         _, said = process.communicate(timeout=90)
         assert process.returncode == 0, said.decode()
-    found = search(tmp_path / "one", n_trials=6, storage=postgres, words=["iterations=40", "pause=0.01"])
+    found = search(tmp_path / "one", n_trials=6, storage=postgres, words=WORDS)
     runs = [t for t in found.trials.all() if TWIN not in t.user_attrs]
     assert [t.state.name for t in runs] == ["COMPLETE"] * 6
     for name in ("one", "other"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
+from hydra.errors import InstantiationException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
@@ -51,7 +52,6 @@ class OptunaSweeper(Sweeper):
 
     Args:
         sampler: `_target_` of one of Optuna's; chooses the values.
-        pruner: likewise; gives up on runs that are behind. null: on none.
         storage: URL of a database; null: `study.db` in the sweep's folder.
         study: its name there; null: the sweep folder's.
         n_trials: runs in all, over all resumes and hosts.
@@ -60,13 +60,13 @@ class OptunaSweeper(Sweeper):
         pick: which validation stands for a run, its `best` or its `last`.
         give_up: end the search if so many runs have failed and none has not; 0 goes on.
         params: values by key, as overrides; the command line has the last word.
+        pruner: `_target_` of one of Optuna's; gives up on runs that are behind. None: on none.
     """
 
     def __init__(
         self,
         *,
         sampler: DictConfig,
-        pruner: DictConfig | None,
         storage: str | None,
         study: str | None,
         n_trials: int,
@@ -75,6 +75,7 @@ class OptunaSweeper(Sweeper):
         pick: str,
         give_up: int,
         params: Mapping[str, Any] | None,
+        pruner: DictConfig | None = None,
     ) -> None:
         for key, value, least in (("n_trials", n_trials, 1), ("give_up", give_up, 0)):
             if not isinstance(value, int) or value < least:
@@ -161,8 +162,8 @@ class OptunaSweeper(Sweeper):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = instantiate(self.sampler)
-            pruner = instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner()
+            sampler = _made("sampler", self.sampler)
+            pruner = _made("pruner", self.pruner) if self.pruner else optuna.pruners.NopPruner()
         metric = {"metric": self.metric.name or "auto", "pick": self.metric.pick, "sign": self.metric.sign}
         return Trials(
             storage=opened(self.storage or f"sqlite:///{manifest.folder / 'study.db'}"),
@@ -180,6 +181,15 @@ class OptunaSweeper(Sweeper):
         log.info("%s", conclude(search.trials, search.space, search.metric, folder))
         if picture.draw(search.trials, search.metric, folder):
             log.info("search: %s shows all trials", folder / picture.NAME)
+
+
+def _made(key: str, node: DictConfig) -> Any:
+    try:
+        return instantiate(node)
+    except (InstantiationException, ImportError) as error:
+        cause = error.__cause__ or error
+        told = str(cause).strip().splitlines()[0]
+        raise UsageError(f"hydra/sweeper/{key}: {node.get('_target_')} cannot be made ({told})") from error
 
 
 def _owner(folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toonlab.errors import UsageError
 from toonlab.search.scores import Metric, Validations
 from toonlab.search.space import Space
-from toonlab.search.storage import troubles
+from toonlab.search.storage import patiently, troubles
 from toonlab.search.trials import Trials
 from toonlab.sweeps.engine import Running
 from toonlab.sweeps.manifest import Job, Manifest
@@ -29,9 +28,6 @@ REPETITIONS = 10
 
 MOST = 10_000
 """Combinations of values that are looked through for one that is left."""
-
-PATIENCE = (1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait for a storage that does not answer."""
 
 Compose = Callable[[Sequence[str], int], tuple[Job, dict[str, Any]]]
 """From overrides and a number to a job and its resolved config."""
@@ -80,22 +76,15 @@ class Search:
         self._find_out()
 
     def next(self) -> Job | None:
-        for patience in (*PATIENCE, None):
-            if self.refused or self._complete or self._hopeless():
-                return None
-            try:
-                job = self._next()
-                self._complete = job is None
-                return job
-            except troubles() as error:
-                if patience is None:
-                    self.refused = UsageError(
-                        f"hydra.sweeper.storage: no answer any more ({_first_line(error)}); all runs are "
-                        f"there: go on with python src/train.py -m resume={self.manifest.folder}"
-                    )
-                else:
-                    time.sleep(patience)
-        return None
+        if self.refused or self._complete or self._hopeless():
+            return None
+        try:
+            job = patiently(self._next, of=troubles())
+        except troubles() as error:
+            self.refused = self._gone(error)
+            return None
+        self._complete = job is None
+        return job
 
     def watch(self, running: Sequence[Running]) -> None:
         with self._storage_may_fail():
@@ -125,10 +114,13 @@ class Search:
             for job in self.manifest.jobs:
                 self._settle(job)
         except troubles() as error:
-            raise UsageError(
-                f"hydra.sweeper.storage: no answer ({_first_line(error)}); all runs are there: go on with "
-                f"python src/train.py -m resume={self.manifest.folder}"
-            ) from error
+            raise self._gone(error) from error
+
+    def _gone(self, error: Exception) -> UsageError:
+        return UsageError(
+            f"hydra.sweeper.storage: no answer ({_first_line(error)}); all runs are there: go on with "
+            f"python src/train.py -m resume={self.manifest.folder}"
+        )
 
     def _find_out(self) -> None:
         """Bring what the manifest and the study say of earlier jobs together: one may be a kill behind."""

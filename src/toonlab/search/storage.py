@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toonlab.errors import UsageError
 from toonlab.sweeps.words import HIDDEN, masked
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+
+T = TypeVar("T")
+
+PATIENCE = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts at a storage that does not answer."""
 
 
 def opened(url: str) -> BaseStorage:
@@ -19,7 +27,13 @@ def opened(url: str) -> BaseStorage:
         UsageError: it cannot be opened, or the package that talks to it is missing.
     """
     from optuna.storages import RDBStorage, get_storage
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.exc import (
+        ArgumentError,
+        IntegrityError,
+        NoSuchModuleError,
+        ProgrammingError,
+        SQLAlchemyError,
+    )
 
     shown = f"hydra.sweeper.storage={masked(url)}"
     if HIDDEN in url:
@@ -36,11 +50,23 @@ def opened(url: str) -> BaseStorage:
     if scheme == "sqlite":
         options["connect_args"] = {"timeout": 60}
     try:
-        return get_storage(RDBStorage(url, engine_kwargs=options))
+        return patiently(
+            lambda: get_storage(RDBStorage(url, engine_kwargs=options)), of=(IntegrityError, ProgrammingError)
+        )
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise UsageError(f"{shown}: no URL of a database that is known here ({_brief(error)})") from error
     except (SQLAlchemyError, RuntimeError) as error:
         raise UsageError(f"{shown}: cannot be opened ({_brief(error)})") from error
+
+
+def patiently(function: Callable[[], T], *, of: tuple[type[Exception], ...]) -> T:
+    """Try a few times: two hosts may make the same tables at the same moment, or a server is started anew."""
+    for seconds in PATIENCE:
+        try:
+            return function()
+        except of:
+            time.sleep(seconds)
+    return function()
 
 
 def troubles() -> tuple[type[Exception], ...]:

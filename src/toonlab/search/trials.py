@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from toonlab.errors import UsageError
+from toonlab.search.storage import patiently, troubles
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -58,8 +59,11 @@ class Trials:
 
         self.storage, self.name, self.owner, self.distributions = storage, name, owner, distributions
         self.sampler, self.pruner = sampler, pruner
-        study = optuna.create_study(
-            storage=storage, study_name=name, load_if_exists=True, direction=direction
+        study = patiently(
+            lambda: optuna.create_study(
+                storage=storage, study_name=name, load_if_exists=True, direction=direction
+            ),
+            of=troubles(),
         )
         begun = study.user_attrs.get("definition")
         text = json.dumps(definition, sort_keys=True)
