@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 
+from hydra_plugins.toonlab_search.sweeper import _made
 from shipped import DISTINCT, LEARNING
 from toonlab.app.cli import CONF, register_resolvers
 from toonlab.app.space import space_of
@@ -103,6 +107,26 @@ def test_a_shipped_search_holds_its_methods_own_values(name: str) -> None:
         for key, each in found.distributions.items():
             assert isinstance(each, FloatDistribution)
             assert each.low < OmegaConf.select(cfg, key) < each.high, (method, key)
+
+
+MADE = sorted(path.relative_to(CONF) for path in (CONF / "hydra" / "sweeper").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("path", MADE, ids=[f"{path.parent.name}-{path.stem}" for path in MADE])
+def test_every_sampler_and_pruner_can_be_made(path: Path) -> None:
+    kind, name = path.parent.name, path.stem
+    register_resolvers()
+    words = ["hydra/sweeper=optuna", f"hydra/sweeper/{kind}={name}", "iterations=500"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node = compose("train", words, return_hydra_config=True).hydra.sweeper[kind]
+    made = _made(kind, node)
+    assert isinstance(made, BaseSampler if kind == "sampler" else BasePruner)
+    if name == "median":
+        assert made._n_warmup_steps == 125  # type: ignore[union-attr]
+    if name == "hyperband":
+        assert made._max_resource == 500  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match=f"hydra/sweeper/{kind}: optuna.* cannot be made .*surplus"):
+        _made(kind, OmegaConf.create({**node, "surplus": 1}))
 
 
 @pytest.mark.parametrize(

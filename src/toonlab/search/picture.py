@@ -109,9 +109,28 @@ def _slice(
     if choices:
         axes.set_xticks(range(len(choices)), [str(choice) for choice in choices], fontsize=8)
         axes.set_xlim(-0.5, len(choices) - 0.5)
-    elif distribution.log:
-        axes.set_xscale("log")
+    else:
+        _whole_range(axes, distribution)
     _dress(axes, key, str(metric.name))
+
+
+def _whole_range(axes: Axes, distribution: Any) -> None:
+    """Show all that might have been chosen, and numbers that do not run into each other."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.log:
+        axes.set_xscale("log")
+        margin = (high / low) ** 0.04
+        axes.set_xlim(low / margin, high * margin)
+        subs = (1.0,) if high / low > 50 else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        margin = (high - low) * 0.04 or 1.0
+        axes.set_xlim(low - margin, high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=isinstance(distribution.low, int)))
 
 
 def _importance(axes: Axes, trials: Trials) -> None:

@@ -262,9 +262,12 @@ class Search:
         return self.metric.chosen(self.metric.scores(self.manifest.job_folder(job)))
 
     def _hopeless(self) -> bool:
+        """Whether so many have failed that others would."""
         states = [job.state for job in self.manifest.jobs]
         if not self.give_up or states.count("failed") < self.give_up or set(states) & {"finished", "pruned"}:
             return False
+        if "running" in states:  # one of these may still show that it can be done
+            return True
         why = next(job.reason for job in self.manifest.jobs if job.state == "failed")
         self.refused = UsageError(
             f"the first {states.count('failed')} trials all failed ({why}); mend that, or raise "
