@@ -119,6 +119,7 @@ def test_every_sampler_and_pruner_can_be_made(path: Path) -> None:
     words = ["hydra/sweeper=optuna", f"hydra/sweeper/{kind}={name}", "iterations=500"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         node = compose("train", words, return_hydra_config=True).hydra.sweeper[kind]
+    plain: Any = OmegaConf.to_container(node, resolve=True)
     made = _made(kind, node)
     assert isinstance(made, BaseSampler if kind == "sampler" else BasePruner)
     if name == "median":
@@ -126,7 +127,7 @@ def test_every_sampler_and_pruner_can_be_made(path: Path) -> None:
     if name == "hyperband":
         assert made._max_resource == 500  # type: ignore[union-attr]
     with pytest.raises(UsageError, match=f"hydra/sweeper/{kind}: optuna.* cannot be made .*surplus"):
-        _made(kind, OmegaConf.create({**node, "surplus": 1}))
+        _made(kind, OmegaConf.create({**plain, "surplus": 1}))
 
 
 @pytest.mark.parametrize(

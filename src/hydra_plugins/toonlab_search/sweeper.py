@@ -160,10 +160,8 @@ class OptunaSweeper(Sweeper):
         from toonlab.search.trials import Trials
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = _made("sampler", self.sampler)
-            pruner = _made("pruner", self.pruner) if self.pruner else optuna.pruners.NopPruner()
+        sampler = _made("sampler", self.sampler)
+        pruner = _made("pruner", self.pruner) if self.pruner else optuna.pruners.NopPruner()
         metric = {"metric": self.metric.name or "auto", "pick": self.metric.pick, "sign": self.metric.sign}
         return Trials(
             storage=opened(self.storage or f"sqlite:///{manifest.folder / 'study.db'}"),
@@ -184,8 +182,12 @@ class OptunaSweeper(Sweeper):
 
 
 def _made(key: str, node: DictConfig) -> Any:
+    from optuna.exceptions import ExperimentalWarning
+
     try:
-        return instantiate(node)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return instantiate(node)
     except (InstantiationException, ImportError) as error:
         cause = error.__cause__ or error
         told = str(cause).strip().splitlines()[0]
