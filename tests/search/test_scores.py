@@ -76,3 +76,10 @@ def test_the_checkpoints_score_is_the_plans_or_else_the_results(tmp_path: Path) 
     metric = Metric.asked("auto", direction="auto", pick="best")
     metric.learn(plan, {"iteration": 1, "val/kid": 0.5})
     assert metric.name == "val/kid"
+
+
+def test_a_score_that_is_none_is_refused_with_those_there_are() -> None:
+    metric = Metric.asked("edge_f2", direction="maximize", pick="best")
+    written = {"iteration": 1, "val/kid": 0.5, "val/kid_real_vs_real": 0.1, "val/edge_f1": 0.2}
+    with pytest.raises(UsageError, match=r"did you mean 'edge_f1'\?\); there are kid, edge_f1$"):
+        metric.learn({}, written)

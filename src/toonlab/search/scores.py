@@ -17,6 +17,9 @@ HIGHER = ("edge_f1", "hole_psnr", "psnr", "ssim")
 NEITHER = ("nn1", "kid_std")
 """Scores by how their names begin."""
 
+BASELINES = ("_real_vs_real", "_source_as_is", "_unrelated")
+"""Ends of the names of scores beside which others stand: no run changes them."""
+
 
 def direction_of(metric: str | None, asked: str) -> str:
     """Return `minimize` or `maximize`.
@@ -84,7 +87,8 @@ class Metric:
             if own in line:
                 self.name = own
         elif self.name not in line:
-            known = [name.removeprefix(PREFIX) for name in line if name.startswith(PREFIX)]
+            names = [name for name in line if name.startswith(PREFIX) and not name.endswith(BASELINES)]
+            known = [name.removeprefix(PREFIX) for name in names]
             asked = self.name.removeprefix(PREFIX)
             raise UsageError(
                 f"hydra.sweeper.metric={asked}: no such score{did_you_mean(asked, known)}; there are "
