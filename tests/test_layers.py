@@ -20,6 +20,7 @@ ALLOWED = {
     "methods": GROUND | {"networks", "representations", "losses", "engine"},
     "reports": GROUND,
     "sweeps": {"errors"},
+    "search": {"errors", "sweeps"},
     "inference": GROUND | {"networks", "representations", "losses", "engine"},
 }
 ONLY_IN = {"hydra": {"app"}, "omegaconf": {"app"}, "lightning": {"data", "engine", "app"}, "wandb": {"app"}}
@@ -61,7 +62,8 @@ def test_imports_point_down(path: Path) -> None:
 
 def test_a_sweep_starts_no_cuda_for_its_jobs() -> None:
     """Nor waits for torch's import: neither it nor what it imports knows torch."""
-    code = "import sys, hydra_plugins.toonlab_launcher.launcher; sys.exit('torch' in sys.modules)"
+    plugins = "hydra_plugins.toonlab_launcher.launcher, hydra_plugins.toonlab_search.sweeper"
+    code = f"import sys, {plugins}; sys.exit(bool({{'torch', 'optuna', 'matplotlib'}} & set(sys.modules)))"
     src = str(SOURCE.parent)
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": src}).returncode == 0
 

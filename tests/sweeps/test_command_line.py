@@ -10,6 +10,7 @@ from toonlab.errors import UsageError
 from toonlab.sweeps import command_line
 from toonlab.sweeps.command_line import RESUMES, definition_of, sweep_arguments
 from toonlab.sweeps.manifest import Job, Manifest, differences, identity, load
+from toonlab.sweeps.words import masked
 
 BEGUN = ["method=whitebox", "method.lr=1,2"]
 
@@ -107,3 +108,33 @@ def test_a_job_is_known_by_what_it_learns_not_by_where_it_writes() -> None:
         "method.lr: 1.0 -> 2.0",
         'new: "nothing" -> 1',
     ]
+
+
+def test_a_search_may_be_given_more_trials_and_its_password_again(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "hydra.sweeper.storage=postgresql://me:secret@host/db"
+    words = [*BEGUN, "hydra.sweeper.n_trials=5", url]
+    kept = definition_of(["train.py", "-m", *words])
+    assert kept == [*words[:-1], "hydra.sweeper.storage=postgresql://me:***@host/db"]
+    job = load(begun).jobs[0]
+    Manifest(begun, kept, [job], {"x": {"method": {"lr": 1}}}).save()
+    assert sweep_arguments(["train.py", "-m", f"resume={begun}"])[2:6] == kept
+    more = [f"resume={begun}", "hydra.sweeper.n_trials=9", url]
+    assert sweep_arguments(["train.py", "-m", *more])[2:6] == [*BEGUN, "hydra.sweeper.n_trials=9", url]
+    assert sweep_arguments(["train.py", *words, "-m", *more])[2:6] == [*BEGUN, *more[1:]]
+    with pytest.raises(UsageError, match=r"hydra\.sweeper\.metric=x"):
+        sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra.sweeper.metric=x"])
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("postgresql://me:p@ss:w@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host/db?user=me&password=x&a=b", "postgresql://host/db?user=me&password=***&a=b"),
+        ("sqlite:////tmp/a:b@c.db", "sqlite:////tmp/a:b@c.db"),
+    ],
+)
+def test_a_password_is_not_written_down(url: str, kept: str) -> None:
+    assert masked(url) == kept

@@ -10,8 +10,10 @@ from hydra.core.utils import filter_overrides
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from toonlab.app.sweeps import GROUPS
 from toonlab.errors import UsageError
 from toonlab.sweeps.manifest import Job, identity
+from toonlab.sweeps.words import key_of
 
 
 class Planned(NamedTuple):
@@ -38,7 +40,7 @@ def composed(config: DictConfig, context: HydraContext, given: Sequence[str], nu
     with open_dict(cfg):
         del cfg["hydra"]
     plan: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    overrides = [word for word in given if not word.startswith(("+sweep=", "sweep="))]
+    overrides = [word for word in given if key_of(word) not in GROUPS]
     fixed = set(config.hydra.overrides.task)
     devices = plan["trainer"].get("devices", 1)
     job = Job(

@@ -1,6 +1,6 @@
-"""`+sweep=NAME`: what a sweep is for and what it varies, read off its file before Hydra composes anything.
+"""`+sweep=NAME`, `+search=NAME`: what it is for and what it varies, read off its file before Hydra composes.
 
-A sweep file names its methods in its first comment line, `# methods: a, b`, or `# methods: all` for every
+Such a file names its methods in its first comment line, `# methods: a, b`, or `# methods: all` for every
 method that learns. A file of the user's own without such a line is for any method.
 """
 
@@ -20,61 +20,78 @@ from hydra.errors import HydraException
 from toonlab.errors import UsageError
 from toonlab.sweeps.worker import SWEEP
 
+GROUPS = ("sweep", "search")
+"""Of conf/: the files that say what several runs vary."""
+
 _SHOWS_ONLY = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}
 
 
 def check_sweep(argv: list[str], conf: Path) -> None:
-    """Refuse a sweep over what the chosen methods do not have, before any job starts.
+    """Refuse a sweep or a search over what the chosen methods do not have, before any job starts.
 
     Raises:
-        UsageError: naming the methods that the sweep is for, and the sweeps that the method has.
+        UsageError: naming the methods that it is for, and those of its kind that the method has.
     """
-    overrides = _overrides(argv)
-    if "sweep" in overrides and not str(overrides["sweep"].input_line).startswith(("+", "~")):
-        raise UsageError(f"{overrides['sweep'].input_line}: write +{overrides['sweep'].input_line} -m")
-    names = _sweeps(overrides)
-    if not names:
-        return
-    line = overrides["sweep"].input_line
-    if overrides["sweep"].is_sweep_override():
-        raise UsageError(
-            f"{line}: one sweep a command; '+sweep=[{','.join(names)}]' runs all their combinations"
-        )
-    is_many = {"-m", "--multirun"} & set(argv)
-    if not is_many and not _SHOWS_ONLY & set(argv) and SWEEP not in os.environ:
-        raise UsageError(f"{line}: a sweep is several runs; add -m")
-    folders = _folders(argv, conf)
-    methods = _methods(overrides, folders)
-    for name in names:
-        known = methods_of(name, folders)
-        for method in methods:
-            if known is not None and method not in known and method in _options("method", folders):
-                raise UsageError(
-                    f"+sweep={name} is for {_words(known, folders)}, not for method={method}, "
-                    f"which {_instead(method, folders)}"
-                )
+    overrides, folders = _overrides(argv), _folders(argv, conf)
+    is_many = {"-m", "--multirun"} & set(argv) or _SHOWS_ONLY & set(argv) or SWEEP in os.environ
+    for group in GROUPS:
+        if group not in overrides:
+            continue
+        line = str(overrides[group].input_line)
+        if not line.startswith(("+", "~")):
+            raise UsageError(f"{line}: write +{line} -m")
+        names = _named(overrides, group)
+        if overrides[group].is_sweep_override():
+            raise UsageError(
+                f"{line}: one {group} a command; '+{group}=[{','.join(names)}]' runs all their combinations"
+            )
+        if names and not is_many:
+            raise UsageError(f"{line}: a {group} is several runs; add -m")
+        for name in names:
+            _check_one(group, name, _methods(overrides, folders), folders)
+    sweeper = overrides.get("hydra/sweeper")
+    if sweeper and sweeper.value() == "optuna" and not is_many:
+        raise UsageError(f"{sweeper.input_line}: a search is several runs; add -m")
 
 
 def varied(argv: list[str], conf: Path) -> dict[str, str]:
-    """Return what the sweeps of a command line vary: keys, and their values as in the files."""
+    """Return what the sweeps and searches of a command line vary: keys, and their values as in the files."""
     overrides, folders = _overrides(argv), _folders(argv, conf)
     return {
         key: str(value)
-        for name in _sweeps(overrides)
-        for key, value in _params(_found("sweep", name, folders)).items()
+        for group in GROUPS
+        for name in _named(overrides, group)
+        for key, value in _params(_found(group, name, folders)).items()
     }
 
 
-def methods_of(sweep: str, folders: Iterable[Path]) -> list[str] | None:
+def methods_of(sweep: str, folders: Iterable[Path], group: str = "sweep") -> list[str] | None:
     """Return the methods that a sweep's first comment line names; None if it names none."""
     folders = list(folders)
-    path = _found("sweep", sweep, folders)
+    path = _found(group, sweep, folders)
     comments = [line for line in _lines(path) if line.startswith("#") and "@package" not in line]
     named = re.fullmatch(r"#\s*methods:\s*(.+)", comments[0]) if comments else None
     if named is None:
         return None
     methods = [method.strip() for method in named[1].split(",")]
     return _learning(folders) if methods == ["all"] else methods
+
+
+def _check_one(group: str, name: str, methods: list[str], folders: list[Path]) -> None:
+    known = methods_of(name, folders, group)
+    for method in methods:
+        if known is not None and method not in known and method in _options("method", folders):
+            raise UsageError(
+                f"+{group}={name} is for {_words(known, folders)}, not for method={method}, "
+                f"which {_instead(method, group, folders)}"
+            )
+    path = _found(group, name, folders)
+    content = yaml.safe_load("\n".join(_lines(path))) or {}
+    if beside := sorted(set(content) - {"hydra", "defaults"}):
+        raise UsageError(
+            f"{path}: sets {', '.join(beside)}, which no job would get; a {group} holds hydra.sweeper alone: "
+            "type the rest, or put it in an experiment"
+        )
 
 
 def _overrides(argv: list[str]) -> Mapping[str, Override]:
@@ -90,8 +107,8 @@ def _overrides(argv: list[str]) -> Mapping[str, Override]:
     return found
 
 
-def _sweeps(overrides: Mapping[str, Override]) -> list[str]:
-    return _choices(overrides["sweep"], ()) if "sweep" in overrides else []
+def _named(overrides: Mapping[str, Override], group: str) -> list[str]:
+    return _choices(overrides[group], ()) if group in overrides else []
 
 
 def _choices(override: Override, known: Iterable[str]) -> list[str]:
@@ -109,9 +126,10 @@ def _methods(overrides: Mapping[str, Override], folders: list[Path]) -> list[str
     """Return the methods to be trained: the command line's, else the sweep's, else the experiment's."""
     if "method" in overrides:
         return _choices(overrides["method"], _options("method", folders))
-    for sweep in _sweeps(overrides):
-        if "method" in (params := _params(_found("sweep", sweep, folders))):
-            return [name.strip() for name in str(params["method"]).split(",")]
+    for group in GROUPS:
+        for name in _named(overrides, group):
+            if "method" in (params := _params(_found(group, name, folders))):
+                return [method.strip() for method in str(params["method"]).split(",")]
     default = _default(folders[0] / "train.yaml", "method")
     experiments = overrides.get("experiment")
     chosen = _choices(experiments, _options("experiment", folders)) if experiments else []
@@ -135,10 +153,10 @@ def _params(path: Path | None) -> dict[str, Any]:
     return dict(node)
 
 
-def _instead(method: str, folders: list[Path]) -> str:
-    known = {sweep: methods_of(sweep, folders) for sweep in _options("sweep", folders)}
-    fitting = [sweep for sweep, methods in known.items() if methods is None or method in methods]
-    return f"has +sweep={' or +sweep='.join(fitting)}" if fitting else "learns nothing"
+def _instead(method: str, group: str, folders: list[Path]) -> str:
+    known = {name: methods_of(name, folders, group) for name in _options(group, folders)}
+    fitting = [name for name, methods in known.items() if methods is None or method in methods]
+    return f"has +{group}={f' or +{group}='.join(fitting)}" if fitting else "learns nothing"
 
 
 def _words(methods: list[str], folders: list[Path]) -> str:

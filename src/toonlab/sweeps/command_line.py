@@ -9,7 +9,7 @@ from pathlib import Path
 from toonlab.errors import UsageError
 from toonlab.sweeps.devices import FAKE, visible
 from toonlab.sweeps.manifest import NAME, load
-from toonlab.sweeps.words import key_of, quoted
+from toonlab.sweeps.words import key_of, masked, quoted
 
 RESUMES = "TOONLAB_SWEEP_RESUMES"
 """Set for the launcher of this very process: the sweep goes on."""
@@ -19,6 +19,9 @@ LAUNCHER = ("hydra/launcher", "hydra.launcher")
 
 HOW = (*LAUNCHER, "hydra.sweep.dir", "resume")
 """Keys that say how or where a sweep runs, not what it is."""
+
+MAY_CHANGE = ("hydra.sweeper.n_trials", "hydra.sweeper.storage")
+"""Keys of a search that goes on: how many trials, and a password that is not kept."""
 
 IMPLIED = {"trainer=gpu"}
 """What `sweep_arguments` adds where there is a GPU: a sweep may go on on another host."""
@@ -30,9 +33,13 @@ def is_sweep(argv: Sequence[str]) -> bool:
 
 
 def definition_of(argv: Sequence[str]) -> list[str]:
-    """Return the words that say what is swept, in their order: of two for one key the last one holds."""
+    """Return the words that say what is swept, in their order: of two for one key the last one holds.
+
+    They are written down, so a password is left out.
+    """
     words = [word for word in argv[1:] if not word.startswith("-")]
-    return [word for word in words if not key_of(word).startswith(HOW)]
+    what = [word for word in words if not key_of(word).startswith(HOW)]
+    return [masked(word) if key_of(word) in MAY_CHANGE else word for word in what]
 
 
 def sweep_arguments(argv: list[str]) -> list[str]:
@@ -63,12 +70,16 @@ def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
         raise UsageError(f"resume={folder}: a single run; go on with it without -m")
     begun, given = load(folder).definition, definition_of(argv)
     how = [word for word in argv[1:] if key_of(word).startswith(LAUNCHER) or word.startswith("-")]
-    if given and set(given) - IMPLIED != set(begun) - IMPLIED:
+    changed = {key_of(word): word for word in argv[1:] if key_of(word) in MAY_CHANGE}
+    given = [word for word in given if key_of(word) not in MAY_CHANGE]
+    fixed = [word for word in begun if key_of(word) not in MAY_CHANGE]
+    if given and set(given) - IMPLIED != set(fixed) - IMPLIED:
         new = [f"+ {word}" for word in given if word not in begun]
-        gone = [f"- {word}" for word in begun if word not in given]
+        gone = [f"- {word}" for word in fixed if word not in given]
         raise UsageError(
             f"resume={folder}: begun as another sweep ({'; '.join([*new, *gone])}); say -m resume={folder} "
             "alone, or start a new one"
         )
     os.environ[RESUMES] = "1"
+    begun = [*(word for word in begun if key_of(word) not in changed), *changed.values()]
     return [argv[0], *begun, *how, f"hydra.sweep.dir={quoted(folder)}"]

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from toonlab.sweeps.board import Board, summary
 from toonlab.sweeps.engine import Engine
 from toonlab.sweeps.leases import lock
 from toonlab.sweeps.manifest import DONE, NAME, Job, Manifest, check_same, load
-from toonlab.sweeps.scheduler import Scheduler
+from toonlab.sweeps.scheduler import Scheduler, Supply
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ def run(
     stop_on_error: bool,
     report: Path | None,
     resume: bool,
+    supply: Callable[[Manifest], Supply] | None = None,
 ) -> None:
     """Run what is left of a sweep, and say how it went.
 
@@ -42,6 +43,7 @@ def run(
         stop_on_error: let the others stop once one has failed.
         report: report.py, to write a page about the runs at the end.
         resume: whether the sweep is to go on.
+        supply: makes what thinks of further jobs, now that the sweep is ours alone.
 
     Raises:
         UsageError: somebody else is at it, it is another sweep than was begun, or jobs failed.
@@ -54,8 +56,11 @@ def run(
     try:
         manifest = _opened(folder, definition, jobs, plans, resume=resume)
         manifest.save()
+        more = supply(manifest) if supply else None
         with Board(manifest) as board:
-            scheduler = Scheduler(manifest, engine, stop_on_error=stop_on_error, watch=board.watch)
+            scheduler = Scheduler(
+                manifest, engine, stop_on_error=stop_on_error, watch=board.watch, supply=more
+            )
             scheduler.run()
     finally:
         os.close(held)
