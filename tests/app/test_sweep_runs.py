@@ -126,11 +126,13 @@ def test_twenty_kills_of_real_trainings_leave_the_weights_of_none(cli: Cli, tmp_
     """`kill -9` for the sweep, for one run, for all at once; what is left goes on until the next one."""
     rng = random.Random(7)
     sweep, calm = tmp_path / "killed", tmp_path / "calm"
+    on = ("-m", f"resume={sweep}", "hydra.launcher.report=false")
     process, starts, hit = start(tmp_path, *LONG, f"hydra.sweep.dir={sweep}"), 1, []
     for kill in range(KILLS):
-        # At a time of its own, but early enough that something is left for the kills to come.
-        end, share = time.monotonic() + rng.uniform(1, 14), (kill + 1) / (KILLS + 2)
-        while time.monotonic() < end and sum(reached(sweep)) < 4 * LENGTH * share:
+        # Spread over all the work; a few soon after the one before, while everything still starts.
+        end = time.monotonic() + (rng.uniform(1, 6) if kill % 4 == 3 else 60)
+        due = 4 * LENGTH * (kill + rng.random()) / (KILLS + 1)
+        while time.monotonic() < end and sum(reached(sweep)) < due and process.poll() is None:
             time.sleep(0.02)
         while not (sweep / "sweep.json").exists():
             time.sleep(0.05)
@@ -140,12 +142,12 @@ def test_twenty_kills_of_real_trainings_leave_the_weights_of_none(cli: Cli, tmp_
         if process.pid in victims:
             process.communicate()
         if process.poll() is not None:
-            process, starts = start(tmp_path, "-m", f"resume={sweep}"), starts + 1
+            process, starts = start(tmp_path, *on), starts + 1
     assert sum(bool(pids) for _, pids, _ in hit) >= 15, hit  # a few find nobody at work
     said = process.communicate()[1].decode()
     for _ in range(2):  # a run that was killed last is a failed one, to be tried again
         if process.returncode:
-            process, starts = start(tmp_path, "-m", f"resume={sweep}"), starts + 1
+            process, starts = start(tmp_path, *on), starts + 1
             said = process.communicate()[1].decode()
     assert process.returncode == 0, said
     assert states(sweep) == ["finished"] * 4
