@@ -5,7 +5,6 @@ Each line of `$TOONLAB_CLOCKS/<pid>.jsonl` is what happened, in which job, when,
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import time
@@ -19,7 +18,7 @@ from omegaconf import DictConfig
 SLEEPER = {"iterations": 1, "pause": 0.1, "trainer": {"devices": 1}}
 
 
-def note(what: str, job: int | None = None) -> None:
+def note(what: str, job: int) -> None:
     line = {"what": what, "job": job, "device": os.environ.get("TOONLAB_DEVICE"), "time": time.time()}
     with Path(os.environ["TOONLAB_CLOCKS"], f"{os.getpid()}.jsonl").open("a") as file:
         file.write(json.dumps(line | {"pid": os.getpid(), "started": started()}) + "\n")
@@ -37,11 +36,6 @@ def number() -> int:
     return int(Path(HydraConfig.get().runtime.output_dir).name.split("_")[0])
 
 
-def note_exit() -> None:
-    atexit.unregister(note)
-    atexit.register(note, "exit")
-
-
 def clock() -> object:
     """Return a callback that notes the first iteration's begin, and the end of training."""
     from lightning.pytorch import Callback  # here: a sleeper needs no torch
@@ -56,7 +50,6 @@ def clock() -> object:
 
         def on_train_end(self, *_: object) -> None:
             note("end", number())
-            note_exit()
 
     return Clock()
 
@@ -68,7 +61,6 @@ def sleep(cfg: DictConfig) -> None:
     note("end", number())
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / "result.json").write_text('{"status": "finished"}')
-    note_exit()
 
 
 if __name__ == "__main__":

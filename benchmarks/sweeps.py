@@ -68,22 +68,37 @@ def measure(launcher: str, words: list[str], lengths: list[int]) -> tuple[list[J
         swept = f"iterations={','.join(map(str, lengths))}"
         more = [swept, *WORDS[launcher], f"hydra.sweep.dir={folder}/sweep", "-m"]
         before = time.time()
-        done = subprocess.run(
-            [sys.executable, *words, *more], env=environment, capture_output=True, text=True, cwd=folder
-        )
-        after = time.time()
-        lines = [json.loads(line) for file in clocks.iterdir() for line in file.read_text().splitlines()]
-        notes = {(line["what"], line["job"]): line for line in lines if line["what"] != "exit"}
-        left = {line["pid"]: line["time"] for line in lines if line["what"] == "exit"}
-        if done.returncode or len(notes) != 2 * len(lengths):
-            raise RuntimeError(f"{launcher}: {done.stderr.strip()[-600:]}")
+        left: dict[int, float] = {}
+        with Path(folder, "said").open("w+") as said:
+            command = [sys.executable, *words, *more]
+            process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=folder)
+            while process.poll() is None:
+                see_off(clocks, left)
+                time.sleep(0.02)
+            after = time.time()
+            see_off(clocks, left)
+            said.seek(0)
+            lines = [json.loads(line) for file in clocks.iterdir() for line in file.read_text().splitlines()]
+            notes = {(line["what"], line["job"]): line for line in lines}
+            if process.returncode or len(notes) != 2 * len(lengths):
+                raise RuntimeError(f"{launcher}: {said.read().strip()[-600:]}")
     jobs = []
     for number in range(len(lengths)):
         begin, end = notes["begin", number], notes["end", number]
         lane = begin["device"] or str(begin["pid"])
-        exit_at = left.get(begin["pid"], end["time"])
-        jobs.append(Job(lane, begin["started"], begin["time"], end["time"], exit_at))
+        jobs.append(Job(lane, begin["started"], begin["time"], end["time"], left.get(begin["pid"], after)))
     return jobs, before, after
+
+
+def see_off(clocks: Path, left: dict[int, float]) -> None:
+    """Note when processes that did a job are gone, or only wait for their parent to look."""
+    for pid in {int(file.stem) for file in clocks.iterdir()} - left.keys():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            state = "gone"
+        if state in ("gone", "Z", "X"):
+            left[pid] = time.time()
 
 
 def optimum(durations: list[float]) -> float:
