@@ -49,7 +49,9 @@ class Warm:
             assert self._process.stdout
             self._process.stdin.write(json.dumps(request | {"timeout": timeout}) + "\n")
             self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
+            answer = self._process.stdout.readline()
+            assert answer, "the warm process is gone"
+            code = int(answer)
             out, err = (path.read_text() for path in said)
         if code == -signal.SIGALRM:
             raise subprocess.TimeoutExpired(command, timeout, out, err)
