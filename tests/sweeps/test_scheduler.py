@@ -116,7 +116,7 @@ def test_what_fails_stops_nobody_and_is_retried(tmp_path: Path) -> None:
 
 
 def test_asked_to_the_others_save_and_stop(tmp_path: Path) -> None:
-    jobs = [job(0, 5, "fail_at=5"), job(1, 400), job(2, 3)]
+    jobs = [job(0, 5, "fail_at=5"), job(1, 400, "pause=0.01"), job(2, 3)]
     with pytest.raises(UsageError, match="did not finish"):
         run(tmp_path, jobs, stop_on_error=True)
     states = {each.number: each.state for each in load(tmp_path / "sweep").jobs}
