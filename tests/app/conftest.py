@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,21 +15,29 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from commands import Cli, command, environment
 from toonlab.app.cli import CONF, register_resolvers
+from warm import Warm
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    started = Warm()
+    yield started
+    started.close()
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """Run a script from a strange working directory; its outputs go to the test's folder."""
+def cli(tmp_path: Path, warm: Warm) -> Cli:
+    """Run a script from a strange working directory; its outputs go to the test's folder.
+
+    With variables of the environment, which may be for its imports, it is a process that begins from nothing.
+    """
 
     def run(script: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(script, *arguments),
-            cwd=tmp_path,
-            env=environment(tmp_path, **more),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        own: dict[str, Any] = {"cwd": tmp_path, "env": environment(tmp_path, **more), "timeout": 300}
+        words = command(script, *arguments)
+        if not more:
+            return warm.run(words[1:], **own)
+        return subprocess.run(words, capture_output=True, text=True, **own)
 
     return run
 

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
 from commands import SMALL, Cli, command, environment, only_run
 from tiny import same
+from toonlab.app import train
 from toonlab.engine.checkpoint import read
+from toonlab.errors import UsageError
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -54,6 +57,31 @@ def test_going_on_for_longer_does_not_warm_up_again(cli: Cli, tmp_path: Path) ->
     assert (run / "config.yaml").read_text().count("iterations: 30") == 1
     result = cli("train", f"resume={run}")
     assert "already trained its 30 iterations" in result.stderr
+
+
+def test_killed_between_its_last_save_and_its_result_a_run_is_settled(
+    composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    words = (*SMALL, "iterations=3")
+    train.run(composed(*words))
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(json.dumps(words))
+    result, state, record = tmp_path / "result.json", read(tmp_path), (tmp_path / "metrics.jsonl").read_text()
+    said = json.loads(result.read_text())
+    result.unlink()
+    train.run(composed(*words, f"resume={tmp_path}"))  # no SystemExit
+    settled = json.loads(result.read_text())
+    varying = ("peak_memory_mib", "seconds", "images_per_second")
+    assert {k: v for k, v in settled.items() if k not in varying} == {
+        k: v for k, v in said.items() if k not in varying
+    }
+    assert settled["status"] == "finished"
+    assert settled["seconds"] <= said["seconds"]  # nothing was trained
+    for key in ("state_dict", "optimizer_states", "toonlab"):
+        same(read(tmp_path)[key], state[key], key)
+    assert (tmp_path / "metrics.jsonl").read_text() == record
+    with pytest.raises(UsageError, match="already trained its 3 iterations"):
+        train.run(composed(*words, f"resume={tmp_path}"))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 
 from toonlab.engine.processes import PARENT, Processes
 from toonlab.errors import UsageError
+from toonlab.sweeps.leases import lock
 
 
 def processes(code: str, count: int = 2) -> Processes:
@@ -53,6 +54,20 @@ def test_an_error_of_the_first_process_ends_the_others_and_stays_what_it_is() ->
     with pytest.raises(UsageError, match=r"^lower the learning rate$"):
         launcher.launch(fail)
     assert [process.returncode for process in launcher.procs] == [-9, -9]
+
+
+def test_each_other_process_holds_what_a_sweep_leased_for_the_first(tmp_path: Path) -> None:
+    held = lock(tmp_path / "GPU-0")
+    assert held is not None
+    os.set_inheritable(held, True)  # as the file of a lease is in a job
+    launcher = processes("import time; time.sleep(600)", count=3)
+    launcher._call_children_scripts()
+    os.close(held)  # rank 0 is gone
+    for process in launcher.procs:
+        assert lock(tmp_path / "GPU-0") is None
+        process.kill()
+        process.wait()
+    assert lock(tmp_path / "GPU-0") is not None
 
 
 DEAF = """

@@ -116,7 +116,7 @@ def test_what_fails_stops_nobody_and_is_retried(tmp_path: Path) -> None:
 
 
 def test_asked_to_the_others_save_and_stop(tmp_path: Path) -> None:
-    jobs = [job(0, 5, "fail_at=5"), job(1, 400), job(2, 3)]
+    jobs = [job(0, 5, "fail_at=5"), job(1, 400, "pause=0.01"), job(2, 3)]
     with pytest.raises(UsageError, match="did not finish"):
         run(tmp_path, jobs, stop_on_error=True)
     states = {each.number: each.state for each in load(tmp_path / "sweep").jobs}
@@ -132,6 +132,20 @@ def test_a_job_of_two_devices_has_both(tmp_path: Path) -> None:
     assert [e["what"] for e in both] == ["begin", "end"]
     begin, end = (e["time"] for e in both)
     assert not [e for e in events(tmp_path) if e["device"] != "a,b" and begin < e["time"] < end]
+
+
+def test_jobs_of_one_device_do_not_wait_for_one_that_needs_two(tmp_path: Path) -> None:
+    """Another sweep's job has a device until ours of one device are done with the other."""
+    held = lock(tmp_path / "leases" / "a")
+    assert held is not None
+    last = tmp_path / "sweep" / "2_x" / "result.json"
+    code = f"import os, time\nfor _ in range(400): os.path.exists({str(last)!r}) or time.sleep(0.05)"
+    other = subprocess.Popen([sys.executable, "-c", code], pass_fds=[held])
+    os.close(held)
+    run(tmp_path, [job(0, 30, devices=2), job(1, 10), job(2, 5)])
+    assert other.wait(1) == 0
+    order = [(e["job"], e["device"]) for e in sorted(events(tmp_path), key=lambda e: e["time"])]
+    assert order == [("1_x", "b")] * 2 + [("2_x", "b")] * 2 + [("0_x", "a,b")] * 2
 
 
 def test_jobs_may_share_a_device_and_the_processor(tmp_path: Path) -> None:
@@ -160,17 +174,23 @@ import sys, json
 from pathlib import Path
 sys.path[:0] = [{here!r}, {src!r}]
 from test_scheduler import job, run
-jobs = [job(i, 40 + 10 * i, "pause=0.01") for i in range(6)]
+jobs = {jobs}
 folder = Path({folder!r})
 run(folder, jobs, resume=(folder / "sweep" / "sweep.json").exists())
 """
 
 
+SIX = '[job(i, 40 + 10 * i, "pause=0.01") for i in range(6)]'
+
+
 @pytest.fixture
-def parent(tmp_path: Path) -> Callable[[], subprocess.Popen[bytes]]:
-    src = str(HERE.parents[1] / "src")
-    code = PARENT.format(here=str(HERE), src=src, folder=str(tmp_path))
-    return lambda: subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+def parent(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    def start(jobs: str = SIX) -> subprocess.Popen[bytes]:
+        src = str(HERE.parents[1] / "src")
+        code = PARENT.format(here=str(HERE), src=src, folder=str(tmp_path), jobs=jobs)
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+
+    return start
 
 
 def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, parent: Callable[[], Any]) -> None:
@@ -248,6 +268,35 @@ def test_ctrl_c_lets_jobs_save(tmp_path: Path, parent: Callable[[], Any]) -> Non
     assert not _children(tmp_path)
 
 
+def test_ctrl_c_does_not_wait_for_what_an_earlier_sweep_left_at_work(
+    tmp_path: Path, parent: Callable[..., Any]
+) -> None:
+    one = "[job(0, 40)]"
+    first = parent(one)
+    while not events(tmp_path):
+        time.sleep(0.02)
+    (orphan,) = _children(tmp_path)
+    os.kill(orphan, signal.SIGSTOP)  # it works for as long as this takes
+    first.kill()
+    first.wait()
+    second = parent(one)
+    while not _hears(second.pid, signal.SIGHUP):  # it is at it
+        assert second.poll() is None, second.communicate()[1].decode()
+        time.sleep(0.02)
+    second.send_signal(signal.SIGINT)
+    _, said = second.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in said
+    assert _children(tmp_path) == [orphan]
+    os.kill(orphan, signal.SIGCONT)
+    last = parent(one)
+    _, said = last.communicate(timeout=60)
+    assert last.returncode == 0, said.decode()
+    (each,) = load(tmp_path / "sweep").jobs
+    assert (each.state, each.attempts) == ("finished", 1)
+    assert [e["what"] for e in events(tmp_path)] == ["begin", "end"]
+    assert weights(tmp_path, each) == undisturbed(each)
+
+
 def test_a_full_disk_costs_a_line_not_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,6 +316,13 @@ def test_a_full_disk_costs_a_line_not_the_sweep(
     run(tmp_path, jobs, resume=True)  # the runs themselves say that they are done
     assert len(events(tmp_path)) == before
     assert [each.state for each in load(tmp_path / "sweep").jobs] == ["finished"] * 2
+
+
+def _hears(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    status = Path("/proc", str(pid), "status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def _children(tmp_path: Path) -> list[int]:

@@ -15,6 +15,7 @@ from toonlab.app.setup import environment
 from toonlab.engine.checkpoint import Checkpoints
 from toonlab.engine.method import ToonMethod
 from toonlab.engine.records import Records
+from toonlab.engine.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def write_result(folder: Path, cfg: DictConfig, trainer: Trainer, method: ToonMe
         "seed": cfg.seed,
         **environment(),
     }
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
 def say_what_next(method: ToonMethod, folder: Path) -> None:

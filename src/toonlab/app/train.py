@@ -26,6 +26,7 @@ from toonlab.data.ignore import read as read_ignore
 from toonlab.engine.checkpoint import read
 from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
+from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
 from toonlab.networks.frozen import Features
 from toonlab.sweeps.worker import status_of
@@ -155,12 +156,12 @@ def _prepare(folder: Path, cfg: DictConfig) -> tuple[Path | None, int]:
         if done < cfg.iterations:
             check_rate(cfg, done)
         if is_first_process():
-            config.write_text(OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
+            write_whole(config, OmegaConf.to_yaml(cfg))  # the new length, for a resume without it
         return last, done
     if is_first_process():
         if config.exists():
             raise UsageError(f"{folder}: holds a run already; use resume={folder}, or another folder")
-        config.write_text(OmegaConf.to_yaml(cfg))
+        write_whole(config, OmegaConf.to_yaml(cfg))
         (folder / "checkpoints").mkdir(exist_ok=True)
     return None, 0
 
@@ -172,5 +173,5 @@ def _calibrate(cfg: DictConfig, method: ToonMethod, folder: Path) -> None:
             scale = cfg.features.scale = features.calibrate(photographs())
             if is_first_process():
                 # Kept, for a resume on other hardware would measure something else in the last digits.
-                (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+                write_whole(folder / "config.yaml", OmegaConf.to_yaml(cfg))
             log.info("%s: calibrated, features.scale=%.6g", features.name, scale)

@@ -106,7 +106,10 @@ class Processes(_SubprocessScriptLauncher):
         }
         common = os.environ | {name: str(value) for name, value in address.items()}
         for rank in range(1, self.num_processes):
-            process = subprocess.Popen(self.command, env=common | {"LOCAL_RANK": str(rank)})  # noqa: S603
+            own = common | {"LOCAL_RANK": str(rank)}
+            # A sweep's locks on the run and its devices are open files of this process, and as long as one
+            # rank lives they must hold: others get a copy. Python's own files are not handed down.
+            process = subprocess.Popen(self.command, env=own, close_fds=False)  # noqa: S603
             self.procs.append(process)
 
     def _watch(self, trainer: Trainer | None) -> None:

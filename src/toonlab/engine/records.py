@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.ranks import means
+from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
 
 
@@ -116,7 +117,7 @@ def _forget_after(path: Path, iteration: int) -> None:
         scalars = _parsed(line)
         if scalars and scalars["iteration"] <= iteration:
             kept.append(line + "\n")
-    path.write_text("".join(kept))
+    write_whole(path, "".join(kept))
 
 
 def _parsed(line: str) -> dict[str, float] | None:
