@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from toonlab.app.jobs import composed_all
 from toonlab.errors import UsageError
 from toonlab.sweeps import sweep
-from toonlab.sweeps.command_line import RESUMES, definition_of
+from toonlab.sweeps.command_line import RESUMES, definition_of, how_of
 from toonlab.sweeps.devices import visible
 from toonlab.sweeps.engine import Engine
 from toonlab.sweeps.local import Local
@@ -58,6 +58,7 @@ class SweepLauncher(Launcher):
             stop_on_error=self.on_error == "stop",
             report=self.script.with_name("report.py") if self.report else None,
             resume=RESUMES in os.environ,
+            how=how_of(sys.argv),
         )
         done = JobReturn(status=JobStatus.COMPLETED)
         done.return_value = None
@@ -86,6 +87,16 @@ class SweepLauncher(Launcher):
         """
 
 
+def at_least(least: int, key: str, value: Any) -> None:
+    """Refuse a number of a launcher that is not a whole one, or too small.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"hydra.launcher.{key}={value}: a whole number, {least} or more")
+
+
 class LocalLauncher(SweepLauncher):
     """Runs jobs on this host, each on devices that are its own meanwhile.
 
@@ -97,8 +108,8 @@ class LocalLauncher(SweepLauncher):
 
     def __init__(self, devices: Any, jobs_per_device: int | None, **more: Any) -> None:
         super().__init__(**more)
-        if jobs_per_device is not None and (not isinstance(jobs_per_device, int) or jobs_per_device < 1):
-            raise UsageError(f"hydra.launcher.jobs_per_device={jobs_per_device}: a whole number, 1 or more")
+        if jobs_per_device is not None:
+            at_least(1, "jobs_per_device", jobs_per_device)
         self.devices, self.jobs_per_device = devices, jobs_per_device
 
     def engine(self, *, jobs: int, devices: int) -> Engine:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 COLOURS = {
     "running": "cyan",
+    "queued": "blue",
     "failed": "red",
     "interrupted": "yellow",
     "pending": "dim",
@@ -96,9 +97,9 @@ class Board:
 def line(job: Job) -> str:
     """Return one job's state as a line for a log."""
     words = f"#{job.number} {' '.join(job.swept)}: {job.state}"
-    if job.state == "running" and job.device:
+    if job.state in ("running", "queued") and job.device:
         words += f" on {job.device}"
-    if job.state not in ("running", "pending") and job.seconds:
+    if job.state not in ("queued", "running", "pending") and job.seconds:
         words += f" after {_clock(job.seconds)}"
     return f"{words} ({job.reason})" if job.reason else words
 

@@ -27,6 +27,13 @@ IMPLIED = {"trainer=gpu"}
 """What `sweep_arguments` adds where there is a GPU: a sweep may go on on another host."""
 
 
+ON_HOST = ("cpus", "gpus")
+"""Launchers that are chosen by what the host has, whenever a sweep is begun or goes on."""
+
+ON_CLUSTER = ("submitit_slurm",)
+"""Launchers to GPUs that the host which begins a sweep cannot see."""
+
+
 def is_sweep(argv: Sequence[str]) -> bool:
     """Whether Hydra is to run several jobs."""
     return bool({"-m", "--multirun"} & set(argv))
@@ -42,6 +49,12 @@ def definition_of(argv: Sequence[str]) -> list[str]:
     return [masked(word) if key_of(word) in MAY_CHANGE else word for word in what]
 
 
+def how_of(argv: Sequence[str]) -> list[str]:
+    """Return the words that say which launcher runs the jobs, unless the host chooses it."""
+    words = [word for word in argv[1:] if key_of(word).startswith(LAUNCHER)]
+    return [] if _launcher(words) in ("", *ON_HOST) else words
+
+
 def sweep_arguments(argv: list[str]) -> list[str]:
     """Turn `-m resume=SWEEP_DIR` into the sweep that was begun there, and choose a launcher if none is named.
 
@@ -55,20 +68,31 @@ def sweep_arguments(argv: list[str]) -> list[str]:
         argv = _going_on(argv, Path(folders[-1]).expanduser().absolute())
     # In front: argparse understands overrides on one side of -m alone.
     argv = [argv[0], "-m", *(word for word in argv[1:] if word not in ("-m", "--multirun"))]
-    if any(key_of(word) == "hydra/launcher" for word in argv):
+    launcher = _launcher(argv)
+    wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
+    chosen = wants_processor or FAKE in os.environ or any(key_of(word) == "trainer" for word in argv)
+    if launcher in ON_CLUSTER and not chosen:
+        return [*argv, *IMPLIED]
+    if launcher and launcher != "ray":
         return argv
     gpus = visible()
-    wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
+    if launcher:  # a cluster behind an address is known only once it is asked
+        return [*argv, *IMPLIED] if gpus and not chosen else argv
     if not gpus or wants_processor:
         return [*argv, "hydra/launcher=cpus"]
-    chosen = any(key_of(word) == "trainer" for word in argv) or FAKE in os.environ
     return [*argv, "hydra/launcher=gpus", *([] if chosen else IMPLIED)]
+
+
+def _launcher(words: Sequence[str]) -> str:
+    named = [word.partition("=")[2] for word in words if key_of(word) == "hydra/launcher"]
+    return named[-1] if named else ""
 
 
 def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
     if not (folder / NAME).is_file() and (folder / "config.yaml").is_file():
         raise UsageError(f"resume={folder}: a single run; go on with it without -m")
-    begun, given = load(folder).definition, definition_of(argv)
+    kept = load(folder)
+    begun, given = kept.definition, definition_of(argv)
     how = [word for word in argv[1:] if key_of(word).startswith(LAUNCHER) or word.startswith("-")]
     changed = {key_of(word): word for word in argv[1:] if key_of(word) in MAY_CHANGE}
     given = [word for word in given if key_of(word) not in MAY_CHANGE]
@@ -82,4 +106,6 @@ def _going_on(argv: Sequence[str], folder: Path) -> list[str]:
         )
     os.environ[RESUMES] = "1"
     begun = [*(word for word in begun if key_of(word) not in changed), *changed.values()]
+    if not _launcher(how):  # as it was run last: its jobs may still be in a cluster's queue
+        how = [*kept.how, *how]
     return [argv[0], *begun, *how, f"hydra.sweep.dir={quoted(folder)}"]

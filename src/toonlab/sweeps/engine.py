@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,9 @@ class Running(Protocol):
     def code(self) -> int | None:
         """Return the exit status of an ended job, negative for a signal's number; None: nobody knows."""
 
+    def reason(self) -> str:
+        """Return why a job ended where its own log cannot know, as when its node failed; else ""."""
+
     def stop(self, *, at_once: bool) -> None:
         """Let it save and stop, or kill it."""
 
@@ -53,6 +57,9 @@ class Engine(Protocol):
     def outlived(self, manifest: Manifest, job: Job) -> Running | None:
         """Return a job that an earlier parent left at work; None if nobody works on it."""
 
+    def farewell(self, left: Sequence[Running]) -> str:
+        """Return what to tell somebody who stops a sweep and leaves these jobs at work; "": nothing."""
+
 
 class Orphan:
     """A job on this host, or on one with the same disk, whose parent is gone: a `Running`."""
@@ -72,6 +79,9 @@ class Orphan:
     def code(self) -> int | None:
         return None
 
+    def reason(self) -> str:
+        return ""
+
     def stop(self, *, at_once: bool) -> None:
         """Do nothing: it listens to its own terminal."""
 
@@ -81,12 +91,17 @@ class Orphan:
 
 def claim(manifest: Manifest, job: Job) -> int | None:
     """Make this process the only one that works on a job; None: another one does, be it without a parent."""
-    return lock(manifest.folder / ".locks" / job.id)
+    return lock(claim_path(manifest, job))
+
+
+def claim_path(manifest: Manifest, job: Job) -> Path:
+    """Return the file that is locked by whoever works on a job."""
+    return manifest.folder / ".locks" / job.id
 
 
 def orphan(manifest: Manifest, job: Job) -> Orphan | None:
     """Return a job that somebody works on without us."""
-    if not Path(manifest.folder / ".locks" / job.id).exists():
+    if not claim_path(manifest, job).exists():
         return None
     found = Orphan(manifest, job)
     return None if found.is_over() else found

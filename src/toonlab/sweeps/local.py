@@ -31,6 +31,9 @@ class LocalJob:
     def code(self) -> int | None:
         return self._process.returncode
 
+    def reason(self) -> str:
+        return ""
+
     def stop(self, *, at_once: bool) -> None:
         if self.is_over():
             return
@@ -101,6 +104,9 @@ class Local:
 
     def outlived(self, manifest: Manifest, job: Job) -> Running | None:
         return orphan(manifest, job)
+
+    def farewell(self, left: Sequence[Running]) -> str:
+        return ""
 
     def _take(self, devices: int) -> Lease | None:
         if self.devices:

@@ -34,11 +34,13 @@ class Job:
         folder: of the run, inside the sweep's.
         iterations: how long it is.
         devices: how many it needs.
-        state: pending, running, finished, failed, interrupted, or pruned: stopped for good by a search.
+        state: pending, queued, running, finished, failed, interrupted, or pruned: stopped for good by a
+            search.
         attempts: how often it was started.
         seconds: of all attempts that this or an earlier parent saw to their end.
         device: what it runs on, or ran on last.
         reason: why it failed.
+        ticket: what a cluster's scheduler calls it.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Job:
     seconds: float = 0.0
     device: str = ""
     reason: str = ""
+    ticket: str = ""
 
 
 @dataclasses.dataclass
@@ -64,12 +67,14 @@ class Manifest:
         definition: the words of the command line that say what is swept.
         jobs: in their order.
         plans: resolved config of each job by id, to say later what changed.
+        how: the words that say which launcher ran it last; it may be another one every time.
     """
 
     folder: Path
     definition: list[str]
     jobs: list[Job]
     plans: dict[str, dict[str, Any]]
+    how: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -87,6 +92,7 @@ class Manifest:
         whole = {
             "format": FORMAT,
             "definition": self.definition,
+            "how": self.how,
             "jobs": [dataclasses.asdict(job) for job in self.jobs],
             "plans": self.plans,
         }
@@ -109,7 +115,11 @@ def load(folder: Path) -> Manifest:
         whole = json.loads(path.read_text(encoding="utf-8"))
         newer = whole["format"] > FORMAT
         jobs = [] if newer else [Job(**job) for job in whole["jobs"]]
-        kept = None if newer else Manifest(folder, whole["definition"], jobs, whole["plans"])
+        kept = (
+            None
+            if newer
+            else Manifest(folder, whole["definition"], jobs, whole["plans"], whole.get("how", []))
+        )
     except OSError as error:
         raise UsageError(f"resume={folder}: no {NAME} there; give a sweep's folder") from error
     except (ValueError, KeyError, TypeError) as error:

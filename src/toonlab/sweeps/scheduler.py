@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from toonlab.sweeps import worker
-from toonlab.sweeps.engine import Engine, Running
+from toonlab.sweeps.engine import Engine, Orphan, Running
 from toonlab.sweeps.manifest import DONE, Job, Manifest
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,12 @@ class Scheduler:
 
     def _goes_on(self) -> bool:
         if self.stopping is not None:  # nothing reaches those that are not ours: no use in waiting for them
-            return any(each.ours for each in self.running)
+            return any(self._ends(each) for each in self.running)
         return bool(self.running or self.waiting or (self.supply and self._supplied()))
+
+    def _ends(self, running: Running) -> bool:
+        """Whether a job ends when this sweep stops: at Ctrl-C ours, after an error all that hear us."""
+        return running.ours or (self.stopping == 0 and not isinstance(running, Orphan))
 
     def _supplied(self) -> bool:
         """Whether there is one more job to be had; it waits for room then."""
@@ -120,6 +124,7 @@ class Scheduler:
             job.state = "finished"  # it outlived its parent, or the disk was full when it ended
             self._ended(job)
             return True
+        was, job.state = job.state, "running"  # which an engine may correct
         try:
             started = self.engine.start(self.manifest, job)
         except OSError as error:  # a full disk: the others may have their folders already
@@ -127,8 +132,9 @@ class Scheduler:
             self._ended(job)
             return True
         if started is None:
+            job.state = was
             return False
-        job.state, job.reason, job.attempts = "running", "", job.attempts + started.ours
+        job.reason, job.attempts = "", job.attempts + (not isinstance(started, Orphan))
         self.running.append(started)
         self._save()
         return True
@@ -137,7 +143,7 @@ class Scheduler:
         for each in [each for each in self.running if each.is_over()]:
             self.running.remove(each)
             worker.settle(self.manifest, each)
-            if not each.ours and each.job.state not in DONE:
+            if isinstance(each, Orphan) and each.job.state not in DONE:
                 each.job.state, each.job.reason = "pending", ""  # it is gone: our turn
                 self.waiting.append(each.job)
                 self._save()
@@ -170,4 +176,5 @@ class Scheduler:
 
     def _pass_on(self, *, at_once: bool) -> None:
         for each in self.running:
-            each.stop(at_once=at_once)
+            if self._ends(each):
+                each.stop(at_once=at_once)

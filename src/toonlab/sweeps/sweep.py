@@ -31,6 +31,7 @@ def run(
     report: Path | None,
     resume: bool,
     supply: Callable[[Manifest], Supply] | None = None,
+    how: Sequence[str] = (),
 ) -> None:
     """Run what is left of a sweep, and say how it went.
 
@@ -44,6 +45,7 @@ def run(
         report: report.py, to write a page about the runs at the end.
         resume: whether the sweep is to go on.
         supply: makes what thinks of further jobs, now that the sweep is ours alone.
+        how: see `Manifest`.
 
     Raises:
         UsageError: somebody else is at it, it is another sweep than was begun, or jobs failed.
@@ -55,6 +57,7 @@ def run(
         raise UsageError(f"{folder}: another process is at work on this sweep; wait for it, or stop it")
     try:
         manifest = _opened(folder, definition, jobs, plans, resume=resume)
+        manifest.how = list(how)
         manifest.save()
         more = supply(manifest) if supply else None
         with Board(manifest) as board:
@@ -68,7 +71,8 @@ def run(
     if report and any(job.state == "finished" for job in manifest.jobs) and not scheduler.stopping:
         _report(report, folder)
     if scheduler.stopping:
-        log.info("Stopped. Go on with:\n  python src/train.py -m resume=%s", folder)
+        farewell = engine.farewell(scheduler.running) if scheduler.running else ""
+        log.info("Stopped. %sGo on with:\n  python src/train.py -m resume=%s", farewell, folder)
         raise KeyboardInterrupt
     left = [job for job in manifest.jobs if job.state not in DONE]
     if left:

@@ -24,6 +24,11 @@ NOT_HANDED_DOWN = {
 }
 """Variables of a distributed parent, of which a job is no rank, and one that our command line sets."""
 
+OF_CLUSTERS = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI")
+"""Beginnings of variables of which Lightning would conclude that the cluster starts our ranks."""
+
+KEPT = ("SLURM_JOB_ID", "SLURM_TMPDIR")
+
 
 def command_for(folder: Path, job: Job, *, script: Path, extra: Sequence[str]) -> list[str]:
     """Make a job's folder and return its command where it stands: from nothing, or from its last checkpoint.
@@ -44,8 +49,12 @@ def command_for(folder: Path, job: Job, *, script: Path, extra: Sequence[str]) -
 
 def environment_of(sweep: Path, more: Mapping[str, str]) -> dict[str, str]:
     """Return a job's variables: those of this process that are its business, its sweep's name, and `more`."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_DOWN}
+    inherited = {name: value for name, value in os.environ.items() if _is_handed_down(name)}
     return inherited | {SWEEP: sweep.name} | dict(more)
+
+
+def _is_handed_down(name: str) -> bool:
+    return name in KEPT or not (name in NOT_HANDED_DOWN or name.startswith(OF_CLUSTERS))
 
 
 def settle(manifest: Manifest, running: Running) -> None:
@@ -57,9 +66,9 @@ def settle(manifest: Manifest, running: Running) -> None:
     if status == "finished" and code in (0, None):
         job.state, job.reason = "finished", ""
     elif status == "interrupted" and code in (130, 143, None):
-        job.state, job.reason = "interrupted", ""
+        job.state, job.reason = "interrupted", running.reason()
     else:
-        job.state, job.reason = "failed", reason_of(folder, code)
+        job.state, job.reason = "failed", running.reason() or reason_of(folder, code)
     running.release()
 
 

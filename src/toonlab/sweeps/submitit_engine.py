@@ -1,0 +1,236 @@
+"""Jobs on SLURM, or on this host as if it were a cluster, by way of submitit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from toonlab.errors import UsageError
+from toonlab.sweeps import remote, worker
+from toonlab.sweeps.engine import Orphan, Running, orphan
+from toonlab.sweeps.manifest import Job, Manifest
+from toonlab.sweeps.needs import gpus_of, imported
+from toonlab.sweeps.remote import RemoteJob
+from toonlab.sweeps.slurm_queue import GONE, OVER, Queue, cancel, past
+
+FOLDER = ".submitit"
+"""Of submitit's scripts, pickles and logs, inside a sweep's folder."""
+
+_LINGER = 900
+"""Seconds that a job which SLURM has told to end waits for that, see `SubmititJob`."""
+
+
+class SubmititJob(RemoteJob):
+    """A job that submitit can stop in time and put back into the queue.
+
+    Before a time limit SLURM sends the signal on which submitit calls `checkpoint`. Before a preemption, and
+    on scancel, it sends SIGTERM, to all processes alike: the run saves by itself, and whether the job then
+    ends or is queued again is SLURM's to say. A job that returned meanwhile would be complete, and never
+    queued again.
+    """
+
+    def __call__(self) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._hear)
+        code = super().__call__()
+        end = time.monotonic() + _LINGER
+        while code == 128 + signal.SIGTERM and _on_slurm() and time.monotonic() < end:
+            time.sleep(1)
+        return code
+
+    def checkpoint(self) -> Any:
+        """Let the run save and stop; submitit then queues this same job again, which goes on with it."""
+        from submitit.helpers import DelayedSubmission
+
+        self.stop()
+        self.wait()
+        return DelayedSubmission(self)
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if _on_slurm():
+            self._told = True  # it has heard it itself
+        else:
+            self.stop()
+
+
+def _on_slurm() -> bool:
+    return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+
+
+class Submitted:
+    """A job that submitit has submitted: a `Running`."""
+
+    def __init__(self, manifest: Manifest, job: Job, submitted: Any, queue: Queue | None) -> None:
+        self.job, self.begun = job, time.time()
+        self.ours = queue is None  # SLURM's queue outlives us
+        self._manifest, self._submitted, self._queue = manifest, submitted, queue
+        self._asked: list[bool] = []
+
+    def is_over(self) -> bool:
+        over = self._queue.is_over(self.job.ticket) if self._queue else self._submitted.done()
+        if over or self._submitted.paths.result_pickle.exists():
+            # A run whose caller was killed saves first.
+            return orphan(self._manifest, self.job) is None
+        self._look()
+        return False
+
+    def code(self) -> int | None:
+        """Return what the job returned, None if it never got so far."""
+        try:
+            outcome, value = pickle.loads(self._submitted.paths.result_pickle.read_bytes())  # noqa: S301 (ours)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+        return int(value) if outcome == "success" else None
+
+    def reason(self) -> str:
+        code = self.code()
+        if code == remote.BUSY:
+            return "another process is at work on it"
+        if code is not None or worker.status_of(self._manifest.job_folder(self.job)) == "finished":
+            return ""
+        if self._queue is None:
+            return self._trace() or f"its process ended, see {self._submitted.paths.stdout}"
+        state = self._queue.state(self.job.ticket)
+        state = past(self.job.ticket) if state == GONE else state
+        why = self._trace() or self._queue.why(self.job.ticket)
+        state = "gone from the queue" if state == GONE else state
+        return f"SLURM job {self.job.ticket}: {state}" + (f", {why}" if why else "")
+
+    def stop(self, *, at_once: bool) -> None:
+        if at_once in self._asked:
+            return
+        self._asked.append(at_once)
+        remote.ask_to_stop(self._manifest, self.job, at_once=at_once)
+        if self._queue:
+            cancel(self.job.ticket, "--state=PENDING")
+
+    def release(self) -> None:
+        self.job.ticket = ""
+
+    def _look(self) -> None:
+        """Note whether it waits or runs, and where."""
+        state = self._queue.state(self.job.ticket) if self._queue else "RUNNING"
+        place = remote.place_of(self._manifest, self.job) if state == "RUNNING" else ""
+        self.job.state = "running" if place else "queued"
+        self.job.device = place or self.job.ticket
+
+    def _trace(self) -> str:
+        """Return the last line of what went wrong on the node outside of the run."""
+        try:
+            outcome, value = pickle.loads(self._submitted.paths.result_pickle.read_bytes())  # noqa: S301 (ours)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return ""
+        return str(value).strip().splitlines()[-1] if outcome == "error" else ""
+
+
+class Submitit:
+    """The engine of a cluster.
+
+    Args:
+        folder: of the sweep.
+        cluster: `slurm`; `local` for processes on this host, to rehearse.
+        at_once: jobs queued or running at a time.
+        max_timeouts: how often a job may run into its time limit and be queued again.
+        parameters: submitit's, for all jobs.
+        poll_seconds: between two questions to the queue.
+        script: train.py.
+        extra: arguments of Hydra's for all jobs.
+        environment: variables for all jobs.
+
+    Raises:
+        UsageError: submitit or SLURM is not there, or it does not know a parameter.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cluster: str,
+        at_once: int,
+        max_timeouts: int,
+        parameters: Mapping[str, Any],
+        poll_seconds: float,
+        script: Path,
+        extra: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.submitit = imported("submitit", extra="slurm", why=f"hydra/launcher=submitit_{cluster}")
+        self.cluster, self.at_once = cluster, at_once
+        self.script, self.extra, self.environment = script, extra, environment
+        self.queue = Queue(poll_seconds=poll_seconds) if cluster == "slurm" else None
+        self.folder = folder / FOLDER
+        try:
+            self.executor = self.submitit.AutoExecutor(
+                folder=self.folder,
+                cluster=cluster,
+                slurm_max_num_timeout=max_timeouts,
+                local_max_num_timeout=max_timeouts,
+            )
+            self.executor.update_parameters(**parameters)
+        except (ValueError, TypeError, NameError, RuntimeError, AssertionError) as error:
+            raise UsageError(f"hydra.launcher: {' '.join(str(error).split())}") from error
+        self._started: list[Submitted] = []
+
+    def has_room(self, devices: int) -> bool:
+        self._started = [each for each in self._started if not each.is_over()]
+        return len(self._started) < self.at_once
+
+    def start(self, manifest: Manifest, job: Job) -> Running | None:
+        if not self.has_room(job.devices):
+            return None
+        if orphan(manifest, job):
+            return Orphan(manifest, job)
+        remote.forget(manifest, job)
+        call = SubmititJob(
+            manifest.folder, job, script=self.script, extra=self.extra, environment=self.environment
+        )
+        if self.cluster == "slurm":
+            # Its name tells a later parent that it is there, should this one die before it saves the id.
+            self.executor.update_parameters(name=_name(manifest, job), gpus_per_node=gpus_of(manifest, job))
+        try:
+            submitted = self.executor.submit(call)
+        except RuntimeError as error:  # submitit's, of a limit or partition that SLURM refuses
+            raise OSError(f"sbatch: {_last_line(error)}") from error
+        job.ticket, job.state, job.device = submitted.job_id, "queued", submitted.job_id
+        if self.queue:
+            self.queue.expect(job.ticket, _name(manifest, job))
+        started = Submitted(manifest, job, submitted, self.queue)
+        self._started.append(started)
+        return started
+
+    def outlived(self, manifest: Manifest, job: Job) -> Running | None:
+        if not self.queue:
+            return orphan(manifest, job)
+        known = job.ticket and self.queue.state(job.ticket) not in (GONE, *OVER)
+        ticket = job.ticket if known else self.queue.find(_name(manifest, job))
+        if not ticket:
+            return orphan(manifest, job)
+        job.ticket = ticket
+        submitted = self.submitit.SlurmJob(folder=self.folder, job_id=ticket)
+        found = Submitted(manifest, job, submitted, self.queue)
+        self._started.append(found)
+        return found
+
+    def farewell(self, left: Sequence[Running]) -> str:
+        tickets = " ".join(each.job.ticket for each in left if each.job.ticket)
+        if not tickets or not self.queue:
+            return ""
+        return (
+            f"{len(tickets.split())} jobs stay in SLURM's queue and go on without this command, which may be "
+            f"given again at any time to follow them. To end them:\n  scancel {tickets}\n"
+        )
+
+
+def _name(manifest: Manifest, job: Job) -> str:
+    return f"toonlab-{manifest.folder.name}-{job.id}"
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
