@@ -25,12 +25,14 @@ else:
     config.write_text(json.dumps(words))
     last.parent.mkdir()
     iteration, weights = 0, words["seed"]
-stopped = []
-signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+stopped: list[int] = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda got, _: stopped.append(got))
 
 
 def note(what: str) -> None:
     line = {"what": what, "pid": os.getpid(), "device": os.environ.get("TOONLAB_DEVICE"), "time": time.time()}
+    line |= {"cuda": os.environ.get("CUDA_VISIBLE_DEVICES"), "signals": stopped}
     with (folder / "events.jsonl").open("a") as file:
         file.write(json.dumps(line | {"iteration": iteration}) + "\n")
 
@@ -54,6 +56,7 @@ if metrics.exists():  # what came after the last save is about to come again
     metrics.write_text("".join(f"{line}\n" for line in lines))
 
 note("begin")
+time.sleep(float(words.get("prepares", 0)))
 while iteration < int(words["iterations"]) and not stopped:
     time.sleep(float(words.get("pause", 0.02)))
     iteration += 1
@@ -66,6 +69,7 @@ while iteration < int(words["iterations"]) and not stopped:
         (folder / "failed_once").touch()
         sys.stdout.write("something\nerror: method.lr: too bold\n")
         sys.exit(2)
+time.sleep(float(words.get("saves", 0)))
 save()
 note("end")
 status = "interrupted" if stopped and iteration < int(words["iterations"]) else "finished"
@@ -74,4 +78,4 @@ part.write_text(
     json.dumps({"status": status, "weights": weights, "best": {"iteration": iteration, "val/kid": 0}})
 )
 part.replace(folder / "result.json")
-sys.exit(130 if status == "interrupted" else 0)
+sys.exit(128 + stopped[0] if status == "interrupted" else 0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from toonlab.errors import UsageError
-from toonlab.sweeps import remote, worker
+from toonlab.sweeps import remote
+from toonlab.sweeps.afar import Afar
 from toonlab.sweeps.engine import Orphan, Running, orphan
 from toonlab.sweeps.manifest import Job, Manifest
 from toonlab.sweeps.needs import gpus_of, imported
@@ -25,45 +25,31 @@ _MEMORY = 100 * 2**20
 """Bytes for Ray's own store of objects, in which we put nothing."""
 
 
-class RayJob:
-    """A job that Ray has, waiting or at work: a `Running`."""
-
-    ours = True  # Ray ends the tasks of a process that ends
+class RayJob(Afar):
+    """A job that Ray has, waiting or at work; it ends with this process, as Ray has it."""
 
     def __init__(self, manifest: Manifest, job: Job, task: Any, ray: Any, gpus: float) -> None:
-        self.job, self.begun, self.gpus = job, time.time(), gpus
-        self._manifest, self._task, self._ray = manifest, task, ray
-        self._asked: list[bool] = []
+        super().__init__(manifest, job)
+        self.gpus = gpus
+        self._task, self._ray = task, ray
 
-    def is_over(self) -> bool:
-        if self._ray.wait([self._task], timeout=0)[0]:
-            return orphan(self._manifest, self.job) is None  # a run whose worker was killed saves first
-        place = remote.place_of(self._manifest, self.job)
-        self.job.state = "running" if place else "queued"
-        self.job.device = place or "Ray"
+    def has_returned(self) -> bool:
+        return bool(self._ray.wait([self._task], timeout=0)[0])
+
+    def waits(self) -> bool:
         return False
 
+    def name(self) -> str:
+        return "Ray"
+
     def code(self) -> int | None:
-        value, _ = self._outcome()
-        return value
+        return self._outcome()[0]
 
-    def reason(self) -> str:
-        code, error = self._outcome()
-        if code == remote.BUSY:
-            return "another process is at work on it"
-        if code is not None or worker.status_of(self._manifest.job_folder(self.job)) == "finished":
-            return ""
-        return f"Ray: {error}"
-
-    def stop(self, *, at_once: bool) -> None:
-        if at_once not in self._asked:  # by a file: nothing of Ray's may be called in a signal's handler
-            self._asked.append(at_once)
-            remote.ask_to_stop(self._manifest, self.job, at_once=at_once)
-
-    def release(self) -> None:
-        """Do nothing: Ray has it back."""
+    def fate(self) -> str:
+        return f"Ray: {self._outcome()[1]}"
 
     def _outcome(self) -> tuple[int | None, str]:
+        """Return what the job returned, or why it did not."""
         try:
             return self._ray.get(self._task), ""
         except self._ray.exceptions.RayError as error:

@@ -23,6 +23,8 @@ OVER = {
 }
 """States of a job that has ended. PREEMPTED may be on its way back into the queue."""
 
+WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING"}
+
 GONE = "GONE"
 """Our name for the state of a job that the queue does not know any more."""
 

@@ -12,18 +12,23 @@ from types import FrameType
 from typing import Any
 
 from toonlab.errors import UsageError
-from toonlab.sweeps import remote, worker
+from toonlab.sweeps import remote
+from toonlab.sweeps.afar import Afar
 from toonlab.sweeps.engine import Orphan, Running, orphan
 from toonlab.sweeps.manifest import Job, Manifest
 from toonlab.sweeps.needs import gpus_of, imported
 from toonlab.sweeps.remote import RemoteJob
-from toonlab.sweeps.slurm_queue import GONE, OVER, Queue, cancel, past
+from toonlab.sweeps.slurm_queue import GONE, OVER, WAITING, Queue, cancel, past
 
 FOLDER = ".submitit"
 """Of submitit's scripts, pickles and logs, inside a sweep's folder."""
 
 _LINGER = 900
 """Seconds that a job which SLURM has told to end waits for that, see `SubmititJob`."""
+
+
+_TERMINATED = (128 + signal.SIGTERM, -signal.SIGTERM)
+"""Exit statuses of a run that was sent SIGTERM: in its training, and before it."""
 
 
 class SubmititJob(RemoteJob):
@@ -40,7 +45,7 @@ class SubmititJob(RemoteJob):
             signal.signal(number, self._hear)
         code = super().__call__()
         end = time.monotonic() + _LINGER
-        while code == 128 + signal.SIGTERM and _on_slurm() and time.monotonic() < end:
+        while code in _TERMINATED and _on_slurm() and time.monotonic() < end:
             time.sleep(1)
         return code
 
@@ -63,70 +68,52 @@ def _on_slurm() -> bool:
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
-class Submitted:
-    """A job that submitit has submitted: a `Running`."""
+class Submitted(Afar):
+    """A job that submitit has submitted."""
 
     def __init__(self, manifest: Manifest, job: Job, submitted: Any, queue: Queue | None) -> None:
-        self.job, self.begun = job, time.time()
+        super().__init__(manifest, job)
         self.ours = queue is None  # SLURM's queue outlives us
-        self._manifest, self._submitted, self._queue = manifest, submitted, queue
-        self._asked: list[bool] = []
+        self._submitted, self._queue = submitted, queue
 
-    def is_over(self) -> bool:
-        over = self._queue.is_over(self.job.ticket) if self._queue else self._submitted.done()
-        if over or self._submitted.paths.result_pickle.exists():
-            # A run whose caller was killed saves first.
-            return orphan(self._manifest, self.job) is None
-        self._look()
-        return False
+    def has_returned(self) -> bool:
+        if self._submitted.paths.result_pickle.exists():
+            return True
+        return bool(self._queue.is_over(self.job.ticket) if self._queue else self._submitted.done())
+
+    def waits(self) -> bool:
+        return self._queue is not None and self._queue.state(self.job.ticket) in WAITING
+
+    def name(self) -> str:
+        return self.job.ticket
 
     def code(self) -> int | None:
-        """Return what the job returned, None if it never got so far."""
-        try:
-            outcome, value = pickle.loads(self._submitted.paths.result_pickle.read_bytes())  # noqa: S301 (ours)
-        except (OSError, EOFError, pickle.UnpicklingError):
-            return None
+        outcome, value = self._outcome()
         return int(value) if outcome == "success" else None
 
-    def reason(self) -> str:
-        code = self.code()
-        if code == remote.BUSY:
-            return "another process is at work on it"
-        if code is not None or worker.status_of(self._manifest.job_folder(self.job)) == "finished":
-            return ""
+    def fate(self) -> str:
+        outcome, value = self._outcome()
+        trace = str(value).strip().splitlines()[-1] if outcome == "error" else ""
         if self._queue is None:
-            return self._trace() or f"its process ended, see {self._submitted.paths.stdout}"
+            return trace or f"its process ended, see {self._submitted.paths.stderr}"
         state = self._queue.state(self.job.ticket)
         state = past(self.job.ticket) if state == GONE else state
-        why = self._trace() or self._queue.why(self.job.ticket)
         state = "gone from the queue" if state == GONE else state
-        return f"SLURM job {self.job.ticket}: {state}" + (f", {why}" if why else "")
+        why = trace or self._queue.why(self.job.ticket)
+        return f"SLURM job {self.job.ticket}: {state}" + (f", {why}" if why and why != state else "")
 
     def stop(self, *, at_once: bool) -> None:
-        if at_once in self._asked:
-            return
-        self._asked.append(at_once)
-        remote.ask_to_stop(self._manifest, self.job, at_once=at_once)
-        if self._queue:
+        if self._queue and at_once not in self._asked:
             cancel(self.job.ticket, "--state=PENDING")
+        super().stop(at_once=at_once)
 
-    def release(self) -> None:
-        self.job.ticket = ""
-
-    def _look(self) -> None:
-        """Note whether it waits or runs, and where."""
-        state = self._queue.state(self.job.ticket) if self._queue else "RUNNING"
-        place = remote.place_of(self._manifest, self.job) if state == "RUNNING" else ""
-        self.job.state = "running" if place else "queued"
-        self.job.device = place or self.job.ticket
-
-    def _trace(self) -> str:
-        """Return the last line of what went wrong on the node outside of the run."""
+    def _outcome(self) -> tuple[str, Any]:
+        """Return `success` and what the job returned, `error` and a traceback, or nothing of it."""
         try:
-            outcome, value = pickle.loads(self._submitted.paths.result_pickle.read_bytes())  # noqa: S301 (ours)
+            found: tuple[str, Any] = pickle.loads(self._submitted.paths.result_pickle.read_bytes())  # noqa: S301
         except (OSError, EOFError, pickle.UnpicklingError):
-            return ""
-        return str(value).strip().splitlines()[-1] if outcome == "error" else ""
+            return "", None
+        return found
 
 
 class Submitit:

@@ -13,7 +13,7 @@ from toonlab.sweeps import sweep
 from toonlab.sweeps.engine import Engine
 from toonlab.sweeps.manifest import Job
 
-SCRIPT = Path(__file__).parent / "pretend_train.py"
+SCRIPT = Path(__file__).parent / "sweeps" / "pretend_train.py"
 
 
 def job(number: int, iterations: int, *more: str, devices: int = 1) -> Job:
