@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -108,6 +109,8 @@ def test_a_job_whose_worker_is_lost_goes_on_in_another(ray: Ray, tmp_path: Path)
 
 
 def test_what_is_no_ray_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"hydra\.launcher\.address=127\.0\.0\.1:9: no Ray there"):
+        engine(address="127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"needs the package ray: pip install -e '\.\[ray\]'"):
         engine()
@@ -136,15 +139,17 @@ def parent(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[str]:
-    """A Ray that was there before us, by its address."""
-    words = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--port=16379", "--num-gpus=2"]
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Ray that was there before us, by its address, and with a token of its own."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    words = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--port=26379", "--num-gpus=2"]
     words += ["--num-cpus=4", "--include-dashboard=false", "--disable-usage-stats", "--block"]
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     time.sleep(8)
-    yield "127.0.0.1:16379"
+    yield "127.0.0.1:26379"
     process.terminate()
     process.wait(60)
 

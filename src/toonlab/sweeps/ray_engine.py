@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,7 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
     own = {"include_dashboard": False, "object_store_memory": _MEMORY, **start}
     try:
         if address:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", **own, **quiet)
@@ -171,6 +174,12 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
         said = str(error).strip().splitlines()
         raise UsageError(
             f"hydra.launcher.address={address}: no Ray there ({said[0] if said else type(error).__name__}); "
-            "start one with ray start --head, or leave it out"
+            "start one with ray start --head, or leave it out; one that asks for a token needs RAY_AUTH_MODE=token"
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Find out whether somebody listens at HOST:PORT; Ray would take a minute, and end the process."""
+    if found := re.fullmatch(r"\[?(?P<host>[^/]+?)\]?:(?P<port>\d+)", address):
+        socket.create_connection((found["host"], int(found["port"])), timeout=10).close()

@@ -183,7 +183,7 @@ class Submitit:
         try:
             submitted = self.executor.submit(call)
         except RuntimeError as error:  # submitit's, of a limit or partition that SLURM refuses
-            raise OSError(f"sbatch: {_last_line(error)}") from error
+            raise OSError(f"sbatch: {_last_line(error).removeprefix('sbatch: error: ')}") from error
         job.ticket, job.state, job.device = submitted.job_id, "queued", submitted.job_id
         if self.queue:
             self.queue.expect(job.ticket, _name(manifest, job))
