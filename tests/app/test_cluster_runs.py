@@ -52,7 +52,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep on this host, one after another."""
     folder = tmp_path_factory.mktemp("here")
-    words = command("train", *SWEEP, "hydra/launcher=cpus", f"hydra.sweep.dir={folder / 'sweep'}")
+    words = command("train", *SWEEP, REPORT, "hydra/launcher=cpus", f"hydra.sweep.dir={folder / 'sweep'}")
     subprocess.run(words, check=True, env=environment(folder), cwd=folder, timeout=300)
     return folder / "sweep"
 
@@ -79,7 +79,7 @@ def test_the_same_weights_as_here(
     if launcher == "submitit_slurm":
         request.getfixturevalue("slurm")
     sweep = tmp_path / "sweep"
-    words = [*SWEEP, f"hydra/launcher={launcher}", *LAUNCHERS[launcher], f"hydra.sweep.dir={sweep}"]
+    words = [*SWEEP, REPORT, f"hydra/launcher={launcher}", *LAUNCHERS[launcher], f"hydra.sweep.dir={sweep}"]
     result = cli("train", *words)
     assert result.returncode == 0, result.stderr
     check_same(sweep, here)
@@ -94,9 +94,7 @@ def test_a_job_that_slurm_queues_again_is_the_same_run_of_wandb(cli: Cli, tmp_pa
     sweep = tmp_path / "sweep"
     words = [*SMALL, "data.count=4", "save_every=1", "iterations=400", "seed=0", "-m", "logger=wandb"]
     words += ["hydra/launcher=submitit_slurm", *LAUNCHERS["submitit_slurm"], f"hydra.sweep.dir={sweep}"]
-    first = subprocess.Popen(
-        command("train", *words, "hydra.launcher.report=false"), env=environment(tmp_path), cwd=tmp_path
-    )
+    first = subprocess.Popen(command("train", *words, REPORT), env=environment(tmp_path), cwd=tmp_path)
     run = sweep / "0_whitebox"
     wait_for(lambda: (run / "checkpoints" / "last.ckpt").exists(), 200)
     ids = _wandb(run)

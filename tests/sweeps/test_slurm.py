@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def queue() -> dict[str, str]:
 
 
 def hurry() -> None:
-    """SLURM waits two minutes before it starts what was queued again."""
+    """SLURM waits two minutes before it starts what was queued again; its node needs KillWait, 10 seconds."""
+    time.sleep(13)
     for ticket, state in queue().items():
         if state == "PENDING":
             words = ["scontrol", "update", f"job={ticket}", "starttime=now"]

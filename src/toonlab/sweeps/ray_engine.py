@@ -15,7 +15,7 @@ from toonlab.sweeps import remote
 from toonlab.sweeps.afar import Afar
 from toonlab.sweeps.engine import Orphan, Running, orphan
 from toonlab.sweeps.manifest import Job, Manifest
-from toonlab.sweeps.needs import gpus_of, imported
+from toonlab.sweeps.needs import gpus_of, imported, python_path
 from toonlab.sweeps.remote import RemoteJob
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,12 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
     for name, value in {"USAGE_STATS_ENABLED": "0", "ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}.items():
         os.environ.setdefault(f"RAY_{name}", value)
     ray = imported("ray", extra="ray", why="hydra/launcher=ray")
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
+    quiet: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "ignore_reinit_error": True,
+    }
+    quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": python_path()}}
     own = {"include_dashboard": False, "object_store_memory": _MEMORY, **start}
     try:
         if address:
@@ -174,7 +179,7 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
         said = str(error).strip().splitlines()
         raise UsageError(
             f"hydra.launcher.address={address}: no Ray there ({said[0] if said else type(error).__name__}); "
-            "start one with ray start --head, or leave it out; one that asks for a token needs RAY_AUTH_MODE=token"
+            "start one with ray start --head, or leave it out; if it asks for a token, set RAY_AUTH_MODE=token"
         ) from error
     return ray
 

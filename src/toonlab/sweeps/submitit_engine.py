@@ -16,7 +16,7 @@ from toonlab.sweeps import remote
 from toonlab.sweeps.afar import Afar
 from toonlab.sweeps.engine import Orphan, Running, orphan
 from toonlab.sweeps.manifest import Job, Manifest
-from toonlab.sweeps.needs import gpus_of, imported
+from toonlab.sweeps.needs import gpus_of, imported, python_path
 from toonlab.sweeps.remote import RemoteJob
 from toonlab.sweeps.slurm_queue import GONE, OVER, WAITING, Queue, cancel, past
 
@@ -181,7 +181,8 @@ class Submitit:
             # Its name tells a later parent that it is there, should this one die before it saves the id.
             self.executor.update_parameters(name=_name(manifest, job), gpus_per_node=gpus_of(manifest, job))
         try:
-            submitted = self.executor.submit(call)
+            with self.submitit.helpers.environment_variables(PYTHONPATH=python_path()):
+                submitted = self.executor.submit(call)
         except RuntimeError as error:  # submitit's, of a limit or partition that SLURM refuses
             raise OSError(f"sbatch: {_last_line(error).removeprefix('sbatch: error: ')}") from error
         job.ticket, job.state, job.device = submitted.job_id, "queued", submitted.job_id
