@@ -24,8 +24,8 @@ SWEEP = (
     "+sweep=seeds",
     "seed=0,1",
     "-m",
-    "hydra.launcher.report=false",
 )
+REPORT = "hydra.launcher.report=false"
 
 pytestmark = pytest.mark.slow
 

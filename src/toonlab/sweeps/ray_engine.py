@@ -172,14 +172,14 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
     try:
         if address:
             _knock(address)
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **common)
         else:
-            ray.init(address="local", **own, **quiet)
+            ray.init(address="local", **own, **common)
     except (ConnectionError, ValueError, RuntimeError, OSError, TypeError) as error:
         said = str(error).strip().splitlines()
         raise UsageError(
             f"hydra.launcher.address={address}: no Ray there ({said[0] if said else type(error).__name__}); "
-            "start one with ray start --head, or leave it out; if it asks for a token, set RAY_AUTH_MODE=token"
+            "start one with ray start --head, or leave it out; if it wants a token, set RAY_AUTH_MODE=token"
         ) from error
     return ray
 
