@@ -30,7 +30,7 @@ class RayLauncher(SweepLauncher):
         gpus_per_job: float | None,
         cpus_per_job: int,
         max_retries: int,
-        start: Mapping[str, Any],
+        start: Mapping[str, Any] | None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
@@ -50,7 +50,7 @@ class RayLauncher(SweepLauncher):
             gpus_per_job=self.gpus_per_job,
             cpus_per_job=self.cpus_per_job,
             max_retries=self.max_retries,
-            start=dict(self.start),
+            start=dict(self.start or {}),
             script=self.script,
             extra=self.extra,
             environment={},

@@ -42,7 +42,7 @@ class SubmititLauncher(SweepLauncher):
         qos: str | None,
         constraint: str | None,
         setup: Sequence[str],
-        slurm: Mapping[str, Any],
+        slurm: Mapping[str, Any] | None,
         poll_seconds: float,
         **more: Any,
     ) -> None:
@@ -61,7 +61,7 @@ class SubmititLauncher(SweepLauncher):
             "setup": list(setup) or None,
             "signal_delay_s": signal_delay_seconds,
             "stderr_to_stdout": True,
-            **slurm,
+            **(slurm or {}),
         }
         both = {"timeout_min": timeout_min, "cpus_per_task": cpus_per_task, "mem_gb": mem_gb}
         prefixed = {f"slurm_{name}": value for name, value in of_slurm.items()} if cluster == "slurm" else {}

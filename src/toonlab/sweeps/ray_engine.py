@@ -162,12 +162,12 @@ def _connected(address: str | None, start: Mapping[str, Any]) -> Any:
     for name, value in {"USAGE_STATS_ENABLED": "0", "ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}.items():
         os.environ.setdefault(f"RAY_{name}", value)
     ray = imported("ray", extra="ray", why="hydra/launcher=ray")
-    quiet: dict[str, Any] = {
+    common = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "ignore_reinit_error": True,
+        "runtime_env": {"env_vars": {"PYTHONPATH": python_path()}},
     }
-    quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": python_path()}}
     own = {"include_dashboard": False, "object_store_memory": _MEMORY, **start}
     try:
         if address:
