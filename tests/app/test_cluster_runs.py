@@ -104,13 +104,14 @@ def test_a_job_that_slurm_queues_again_is_the_same_run_of_wandb(cli: Cli, tmp_pa
     subprocess.run(["scancel", "--signal=USR2", ticket], check=True)  # as before the end of its time
     wait_for(lambda: _state(ticket) == "PENDING", 90)
     assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+    saved = (run / "checkpoints" / "last.ckpt").stat().st_mtime
     follow = subprocess.Popen(
         command("train", "-m", f"resume={sweep}"), env=environment(tmp_path), cwd=tmp_path
     )
     wait_for(lambda: json.loads((sweep / "sweep.json").read_text())["jobs"][0]["state"] == "queued", 60)
     subprocess.run(["sleep", "13"], check=True)  # till the node has ended what was there
     subprocess.run(["scontrol", "update", f"job={ticket}", "starttime=now"], check=True)
-    wait_for(lambda: "resum" in (run / "job.log").read_text().lower() or follow.poll() is not None, 120)
+    wait_for(lambda: (run / "checkpoints" / "last.ckpt").stat().st_mtime > saved, 120)
     follow.send_signal(signal.SIGINT)
     assert follow.wait(60) == 130
     assert _state(ticket) == "RUNNING"  # it goes on without us

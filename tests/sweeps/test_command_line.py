@@ -8,7 +8,7 @@ import pytest
 
 from toonlab.errors import UsageError
 from toonlab.sweeps import command_line
-from toonlab.sweeps.command_line import RESUMES, definition_of, sweep_arguments
+from toonlab.sweeps.command_line import RESUMES, definition_of, how_of, sweep_arguments
 from toonlab.sweeps.manifest import Job, Manifest, differences, identity, load
 from toonlab.sweeps.words import masked
 
@@ -48,6 +48,40 @@ def test_the_launcher_is_the_machines(
     wanted = ["train.py", "-m", *words, *added]
     assert sweep_arguments(["train.py", *words, "--multirun"]) == wanted
     assert sweep_arguments(["train.py", words[0], "-m", *words[1:]]) == wanted  # on both sides of it
+
+
+@pytest.mark.parametrize(
+    ("devices", "given", "added"),
+    [
+        ([], ["hydra/launcher=submitit_slurm"], ["trainer=gpu"]),  # a login node
+        ([], ["hydra/launcher=submitit_slurm", "trainer=ddp"], []),
+        ([], ["hydra/launcher=submitit_slurm", "trainer=cpu"], []),
+        ([], ["hydra/launcher=submitit_slurm", "trainer.accelerator=cpu"], []),
+        (["GPU-x"], ["hydra/launcher=submitit_local"], []),
+        (["GPU-x"], ["hydra/launcher=ray"], ["trainer=gpu"]),
+        (["GPU-x"], ["hydra/launcher=ray", "trainer=cpu"], []),
+        ([], ["hydra/launcher=ray"], []),
+    ],
+)
+def test_a_cluster_may_have_gpus_that_this_host_has_not(
+    monkeypatch: pytest.MonkeyPatch, devices: list[str], given: list[str], added: list[str]
+) -> None:
+    monkeypatch.delenv("TOONLAB_FAKE_DEVICES", raising=False)
+    monkeypatch.setattr(command_line, "visible", lambda: devices)
+    words = [*BEGUN, *given]
+    assert sweep_arguments(["train.py", "-m", *words]) == ["train.py", "-m", *words, *added]
+
+
+def test_a_sweep_goes_on_where_its_jobs_may_still_be(begun: Path) -> None:
+    how = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    kept = load(begun)
+    kept.how = how_of(["train.py", "-m", *BEGUN, *how])
+    kept.save()
+    again = sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra.launcher.qos=high"])
+    assert again[2:-1] == [*BEGUN, *how, "hydra.launcher.qos=high"]
+    elsewhere = sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra/launcher=cpus"])
+    assert not set(how) & set(elsewhere)
+    assert how_of(["train.py", "-m", "hydra/launcher=gpus", "hydra.launcher.devices=[0]"]) == []
 
 
 def test_a_sweep_goes_on_with_its_own_words(begun: Path) -> None:

@@ -256,7 +256,6 @@ def test_a_parent_finds_what_an_earlier_one_submitted(tmp_path: Path, played: Pa
     assert two.ticket == "72"
     left = [each for each in found if each]
     assert not any(each.ours for each in left)
-    assert "2 jobs stay in SLURM's queue" in again.farewell(left)
     assert "scancel 71 72" in again.farewell(left)
     left[0].stop(at_once=False)
     assert (played / "cancelled").read_text() == "--state=PENDING 71\n"

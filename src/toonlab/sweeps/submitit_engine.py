@@ -210,8 +210,8 @@ class Submitit:
         if not tickets or not self.queue:
             return ""
         return (
-            f"{len(tickets.split())} jobs stay in SLURM's queue and go on without this command, which may be "
-            f"given again at any time to follow them. To end them:\n  scancel {tickets}\n"
+            f"What SLURM has of it, running or queued, goes on; follow it again at any time. To end it:\n"
+            f"  scancel {tickets}\n"
         )
 
 
