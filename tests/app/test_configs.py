@@ -30,7 +30,7 @@ EVERY = [(group, option) for group in GROUPS for option in options(group)]
 
 @pytest.mark.parametrize(("group", "option"), EVERY, ids=[f"{g}={o}" for g, o in EVERY])
 def test_every_option_composes_and_resolves(composed, group: str, option: str) -> None:
-    plus = "+" * (group == "sweep")  # not in the defaults list, see docs/sweeps.md
+    plus = "+" * (group in ("sweep", "search"))  # not in the defaults list, see docs/sweeps.md
     cfg = composed(f"{plus}{group}={option}")
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 

@@ -81,7 +81,16 @@ def test_a_sweep_goes_on_where_its_jobs_may_still_be(begun: Path) -> None:
     assert again[2:-1] == [*BEGUN, *how, "hydra.launcher.qos=high"]
     elsewhere = sweep_arguments(["train.py", "-m", f"resume={begun}", "hydra/launcher=cpus"])
     assert not set(how) & set(elsewhere)
-    assert how_of(["train.py", "-m", "hydra/launcher=gpus", "hydra.launcher.devices=[0]"]) == []
+    local = ["train.py", "-m", "hydra/launcher=gpus", "hydra.launcher.devices=[0]"]
+    assert how_of([*local, "hydra.launcher.jobs_per_device=2"]) == ["hydra.launcher.jobs_per_device=2"]
+
+
+def test_what_was_begun_on_a_processor_goes_on_there(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "visible", lambda: ["GPU-1"])
+    monkeypatch.delenv(command_line.FAKE, raising=False)
+    going_on = sweep_arguments(["train.py", "-m", f"resume={begun}"])
+    assert "hydra/launcher=cpus" in going_on
+    assert "trainer=gpu" not in going_on
 
 
 def test_a_sweep_goes_on_with_its_own_words(begun: Path) -> None:

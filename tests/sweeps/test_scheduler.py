@@ -255,14 +255,19 @@ def test_two_parents_do_not_share_a_sweep(tmp_path: Path, parent: Callable[[], A
     assert len(events(tmp_path)) == 12
 
 
-def test_ctrl_c_lets_jobs_save(tmp_path: Path, parent: Callable[[], Any]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
+def test_a_signal_lets_jobs_save(
+    tmp_path: Path, parent: Callable[[], Any], number: signal.Signals, code: int
+) -> None:
+    """The command line turns the KeyboardInterrupt of Ctrl-C, by which Python ends as -2, into 130."""
     process = parent()
     while len(_children(tmp_path)) < 2:
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=30)
-    assert b"KeyboardInterrupt" in said  # which the command line turns into 130
+    assert (b"KeyboardInterrupt" in said) == (number == signal.SIGINT)
+    assert process.returncode == code
     states = sorted(each.state for each in load(tmp_path / "sweep").jobs)
     assert states == ["interrupted"] * 2 + ["pending"] * 4
     assert not _children(tmp_path)

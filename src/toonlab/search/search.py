@@ -13,7 +13,7 @@ from toonlab.search.scores import Metric, Validations
 from toonlab.search.space import Space
 from toonlab.search.storage import patiently, troubles
 from toonlab.search.trials import Trials
-from toonlab.sweeps.engine import Running
+from toonlab.sweeps.engine import Orphan, Running
 from toonlab.sweeps.manifest import Job, Manifest
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ class Search:
             if score is not None and iteration not in followed.told:
                 followed.trial.report(float(score), iteration)
                 followed.told.add(iteration)
-                if each.ours and iteration < job.iterations and job.id not in self._pruning:
+                hears = not isinstance(each, Orphan)
+                if hears and iteration < job.iterations and job.id not in self._pruning:
                     self._prune(each, followed.trial, f"{name} was {score:.4g} at iteration {iteration}")
             lines.pop(0)  # not before the study knows it
 
@@ -266,7 +267,7 @@ class Search:
         states = [job.state for job in self.manifest.jobs]
         if not self.give_up or states.count("failed") < self.give_up or set(states) & {"finished", "pruned"}:
             return False
-        if "running" in states:  # one of these may still show that it can be done
+        if {"running", "queued"} & set(states):  # one of these may still show that it can be done
             return True
         why = next(job.reason for job in self.manifest.jobs if job.state == "failed")
         self.refused = UsageError(

@@ -23,9 +23,11 @@ HOW = (*LAUNCHER, "hydra.sweep.dir", "resume")
 MAY_CHANGE = ("hydra.sweeper.n_trials", "hydra.sweeper.storage")
 """Keys of a search that goes on: how many trials, and a password that is not kept."""
 
+_OF_HOST = ("hydra/launcher", "hydra.launcher.devices")
+"""Keys whose values another host may not have."""
+
 IMPLIED = {"trainer=gpu"}
 """What `sweep_arguments` adds where there is a GPU: a sweep may go on on another host."""
-
 
 ON_HOST = ("cpus", "gpus")
 """Launchers that are chosen by what the host has, whenever a sweep is begun or goes on."""
@@ -50,9 +52,11 @@ def definition_of(argv: Sequence[str]) -> list[str]:
 
 
 def how_of(argv: Sequence[str]) -> list[str]:
-    """Return the words that say which launcher runs the jobs, unless the host chooses it."""
+    """Return the words that say how the jobs are launched, without a launcher that the host chooses."""
     words = [word for word in argv[1:] if key_of(word).startswith(LAUNCHER)]
-    return [] if _launcher(words) in ("", *ON_HOST) else words
+    if _launcher(words) not in ("", *ON_HOST):
+        return words
+    return [word for word in words if key_of(word) not in _OF_HOST]
 
 
 def sweep_arguments(argv: list[str]) -> list[str]:
@@ -64,13 +68,17 @@ def sweep_arguments(argv: list[str]) -> list[str]:
     if not is_sweep(argv) or any(word in argv for word in ("--help", "-h", "--cfg", "-c", "--info", "-i")):
         return argv
     folders = [word.partition("=")[2] for word in argv if word.startswith("resume=")]
-    if folders and folders[-1] not in ("", "null"):
+    goes_on = bool(folders) and folders[-1] not in ("", "null")
+    if goes_on:
         argv = _going_on(argv, Path(folders[-1]).expanduser().absolute())
     # In front: argparse understands overrides on one side of -m alone.
     argv = [argv[0], "-m", *(word for word in argv[1:] if word not in ("-m", "--multirun"))]
     launcher = _launcher(argv)
-    wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv)
-    chosen = wants_processor or FAKE in os.environ or any(key_of(word) == "trainer" for word in argv)
+    names_trainer = FAKE in os.environ or any(key_of(word) == "trainer" for word in argv)
+    wants_processor = any(word in ("trainer=cpu", "trainer.accelerator=cpu") for word in argv) or (
+        goes_on and not names_trainer  # begun on one, be there GPUs here or not
+    )
+    chosen = wants_processor or names_trainer
     if launcher in ON_CLUSTER and not chosen:
         return [*argv, *IMPLIED]
     if launcher and launcher != "ray":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,8 @@ def run(
 
     Raises:
         UsageError: somebody else is at it, it is another sweep than was begun, or jobs failed.
-        KeyboardInterrupt: it was stopped; what ran has saved.
+        KeyboardInterrupt: it was stopped by Ctrl-C; what ran has saved.
+        SystemExit: likewise, by another signal; its code is that of a process that the signal ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     held = lock(folder / ".locks" / "sweep")
@@ -73,6 +75,8 @@ def run(
     if scheduler.stopping:
         farewell = engine.farewell(scheduler.running) if scheduler.running else ""
         log.info("Stopped. %sGo on with:\n  python src/train.py -m resume=%s", farewell, folder)
+        if scheduler.stopping != signal.SIGINT:
+            sys.exit(128 + scheduler.stopping)
         raise KeyboardInterrupt
     left = [job for job in manifest.jobs if job.state not in DONE]
     if left:
