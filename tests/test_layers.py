@@ -62,8 +62,10 @@ def test_imports_point_down(path: Path) -> None:
 
 def test_a_sweep_starts_no_cuda_for_its_jobs() -> None:
     """Nor waits for torch's import: neither it nor what it imports knows torch."""
-    plugins = "hydra_plugins.toonlab_launcher.launcher, hydra_plugins.toonlab_search.sweeper"
-    code = f"import sys, {plugins}; sys.exit(bool({{'torch', 'optuna', 'matplotlib'}} & set(sys.modules)))"
+    names = ("launcher.launcher", "launcher.ray_launcher", "launcher.submitit_launcher", "search.sweeper")
+    plugins = ", ".join(f"hydra_plugins.toonlab_{name}" for name in names)
+    slow = {"torch", "optuna", "matplotlib", "ray", "submitit"}
+    code = f"import sys, {plugins}; sys.exit(bool({slow} & set(sys.modules)))"
     src = str(SOURCE.parent)
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": src}).returncode == 0
 

@@ -33,7 +33,7 @@ from toonlab.search.result import conclude
 from toonlab.search.scores import Metric
 from toonlab.search.space import Space
 from toonlab.sweeps import sweep
-from toonlab.sweeps.command_line import RESUMES, definition_of
+from toonlab.sweeps.command_line import RESUMES, definition_of, how_of
 from toonlab.sweeps.manifest import NAME, Manifest, load
 from toonlab.sweeps.words import key_of
 
@@ -125,6 +125,7 @@ class OptunaSweeper(Sweeper):
                 stop_on_error=self.launcher.on_error == "stop",
                 report=self.launcher.script.with_name("report.py") if self.launcher.report else None,
                 resume=resume,
+                how=how_of(sys.argv),
                 supply=lambda manifest: self._begin(manifest, space, begun),
             )
         finally:
