@@ -9,12 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from commands import SMALL, Cli, command, environment, only_run
+from shipped import SMALL as SMALL_NETWORKS
+from shipped import shrink
 from tiny import same
 from toonlab.app import train
+from toonlab.app.resume import resumed_arguments
 from toonlab.engine.checkpoint import read
+from toonlab.engine.intervals import Interrupt
 from toonlab.errors import UsageError
 
 
@@ -139,3 +144,35 @@ def test_ctrl_c_saves_and_says_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
     assert [line["iteration"] for line in lines(run) if "lr/generator" in line] == list(
         range(1, stopped_at + 3)
     )
+
+
+@pytest.mark.parametrize(
+    ("raised", "ends", "code"),
+    [(KeyboardInterrupt, KeyboardInterrupt, None), (SIGTERMException, SystemExit, 143)],
+)
+def test_a_signal_before_the_first_iteration_ends_it_as_a_later_one(
+    composed: Callable[..., DictConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: type[BaseException],
+    ends: type[BaseException],
+    code: int | None,
+) -> None:
+    """Lightning would make exit code 1 of Ctrl-C, and of SIGTERM a success."""
+
+    def interrupted(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(Interrupt, "on_train_start", interrupted)
+    cfg = composed("method=whitebox", "data=synthetic", "data.count=4", "iterations=2")
+    shrink(cfg.method, SMALL_NETWORKS)
+    with pytest.raises(ends) as stopped:
+        train.run(cfg)
+    assert getattr(stopped.value, "code", None) == code
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "interrupted"
+
+
+def test_a_sweep_goes_on_with_m(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").touch()
+    with pytest.raises(UsageError, match="a sweep; go on with it with -m"):
+        resumed_arguments(["train.py", f"resume={tmp_path}"])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
+import pytest
 import yaml
 
 from commands import SMALL, Cli
+from hydra_plugins.toonlab_search.sweeper import _check_scored
+from toonlab.errors import UsageError
 
 FAKE = {"TOONLAB_FAKE_DEVICES": "a,b"}
 SEARCH = (
@@ -55,3 +59,11 @@ def test_a_key_that_is_none_is_told_before_anything_begins(cli: Cli, tmp_path: P
     assert "method.weights.txture: no such key" in result.stderr
     assert "did you mean 'texture'" in result.stderr
     assert not (tmp_path / "outputs" / "multirun").exists()
+
+
+def test_runs_that_nobody_could_score_are_no_success() -> None:
+    why = "no val/kid in its metrics.jsonl: a failed trial"
+    jobs = [SimpleNamespace(state="finished", reason=reason) for reason in ("", why)]
+    _check_scored(SimpleNamespace(manifest=SimpleNamespace(jobs=jobs[:1])))
+    with pytest.raises(UsageError, match=r"1 of 2 runs finished without a score to compare \(no val/kid"):
+        _check_scored(SimpleNamespace(manifest=SimpleNamespace(jobs=jobs)))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reported import run_folder
 from toonlab.reports.record import read_run
+from toonlab.reports.summary import Summary
 from toonlab.reports.swept import swept
 
 
@@ -40,3 +41,12 @@ def test_configs_where_the_command_lines_agree(tmp_path: Path) -> None:
     ]
     assert swept(runs) == {"method": ["WhiteBox", "CartoonGAN"], "size": [64, 128]}
     assert swept(runs[:1]) == {}
+
+
+def test_a_config_that_cannot_be_read_makes_no_difference_and_is_named(tmp_path: Path) -> None:
+    folders = [run_folder(tmp_path, str(i), size=size) for i, size in enumerate((64, 128, 64))]
+    (folders[2] / "config.yaml").write_text("a: [1")
+    runs = [read_run(folder) for folder in folders]
+    assert swept(runs) == {"size": [64, 128, None]}
+    told = Summary("s", runs, [None] * 3, [""] * 3).warnings
+    assert told == [f"Cannot be read: {folders[2] / 'config.yaml'}."]

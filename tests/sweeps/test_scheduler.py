@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,15 +14,18 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from toonlab.errors import UsageError
 from toonlab.sweeps import sweep
+from toonlab.sweeps.engine import Running
 from toonlab.sweeps.leases import lock
 from toonlab.sweeps.local import Local
-from toonlab.sweeps.manifest import Job, load
+from toonlab.sweeps.manifest import Job, Manifest, load
+from toonlab.sweeps.worker import settle
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "pretend_train.py"
@@ -113,6 +117,47 @@ def test_what_fails_stops_nobody_and_is_retried(tmp_path: Path) -> None:
     assert weights(tmp_path, jobs[1]) == undisturbed(jobs[1])
     run(tmp_path, jobs, resume=True)  # nothing left
     assert len(events(tmp_path)) == len(again)
+
+
+def test_what_is_said_to_be_finished_and_is_not_is_done_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [job(0, 10), job(1, 10), job(2, 10)]
+    run(tmp_path, jobs)
+    shutil.rmtree(tmp_path / "sweep" / "1_x")
+    before = len(events(tmp_path))
+    run(tmp_path, jobs, resume=True)
+    assert "1_x: was finished, but its result.json does not say so" in caplog.text
+    assert weights(tmp_path, jobs[1]) == undisturbed(jobs[1])
+    assert len(events(tmp_path)) == before + 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "state"),
+    [
+        (None, 130, "interrupted"),  # before there was anything to say
+        ("interrupted", 143, "interrupted"),
+        ("interrupted", None, "interrupted"),
+        ("failed", 130, "interrupted"),  # what an earlier attempt said
+        (None, None, "failed"),
+        ("interrupted", 1, "failed"),
+        ("finished", 1, "failed"),
+        ("finished", 0, "finished"),
+        (None, -9, "failed"),
+    ],
+)
+def test_how_a_job_ended(tmp_path: Path, status: str | None, code: int | None, state: str) -> None:
+    each = job(0, 10)
+    manifest = Manifest(tmp_path, [], [each], {})
+    folder = manifest.job_folder(each)
+    folder.mkdir()
+    if status:
+        (folder / "result.json").write_text(json.dumps({"status": status}))
+    ended = SimpleNamespace(
+        job=each, begun=time.time(), code=lambda: code, reason=lambda: "", release=lambda: None
+    )
+    settle(manifest, cast("Running", ended))
+    assert each.state == state
 
 
 def test_asked_to_the_others_save_and_stop(tmp_path: Path) -> None:

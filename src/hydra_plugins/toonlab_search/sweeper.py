@@ -134,6 +134,8 @@ class OptunaSweeper(Sweeper):
                 self._conclude(search)
                 if search.refused:
                     raise search.refused
+        for search in begun:
+            _check_scored(search)
 
     def _composed(self, words: Sequence[str], number: int) -> Planned:
         return composed(self.config, self.context, words, number)
@@ -180,6 +182,21 @@ class OptunaSweeper(Sweeper):
         log.info("%s", conclude(search.trials, search.space, search.metric, folder))
         if picture.draw(search.trials, search.metric, folder):
             log.info("search: %s shows all trials", folder / picture.NAME)
+
+
+def _check_scored(search: Search) -> None:
+    """Refuse to call it a success if runs had no score to go by.
+
+    Raises:
+        UsageError: so it was.
+    """
+    jobs = search.manifest.jobs
+    silent = [job for job in jobs if job.state == "finished" and job.reason]
+    if silent:
+        raise UsageError(
+            f"{len(silent)} of {len(jobs)} runs finished without a score to compare ({silent[0].reason}); "
+            "give them images enough to be validated and eval_every=…, or name another hydra.sweeper.metric"
+        )
 
 
 def _made(key: str, node: DictConfig) -> Any:

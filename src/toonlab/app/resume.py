@@ -33,6 +33,8 @@ def resumed_arguments(argv: list[str]) -> list[str]:
     if folder in ("", "null"):
         return argv
     run = Path(folder).expanduser().resolve()
+    if (run / "sweep.json").is_file():
+        raise UsageError(f"resume={folder}: a sweep; go on with it with -m")
     if not (run / "config.yaml").is_file():
         raise UsageError(f"resume={folder}: no run there (no config.yaml); give a folder under outputs/")
     if not (run / "checkpoints" / "last.ckpt").is_file():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app import loggers
@@ -68,8 +70,13 @@ def run(cfg: DictConfig) -> None:
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last else None, weights_only=True)
         status = "finished" if method.iteration >= cfg.iterations else "interrupted"
-    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C; Lightning makes the latter of it
+    except (KeyboardInterrupt, SystemExit) as error:  # a second one, or one before our own handlers are set
         status = "interrupted"
+        # Of Ctrl-C Lightning makes exit code 1, and of SIGTERM none, which means success.
+        if isinstance(error, SIGTERMException):
+            raise SystemExit(128 + signal.SIGTERM) from error
+        if isinstance(error, SystemExit) and error.code == 1:
+            raise KeyboardInterrupt from error
         raise
     finally:
         if trainer.is_global_zero:

@@ -101,6 +101,9 @@ class Summary:
     def warnings(self) -> list[str]:
         """What a reader must know before comparing."""
         found = []
+        unread = [run for run in self.runs if not run.config and (run.folder / "config.yaml").is_file()]
+        if unread:
+            found.append(f"Cannot be read: {', '.join(str(run.folder / 'config.yaml') for run in unread)}.")
         if untold := [key for key in self.swept if key not in self.told]:
             found.append(f"The runs also differ in {', '.join(untold)}: see report.csv.")
         if len({each.sets for each in self.known}) > 1:

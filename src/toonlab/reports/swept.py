@@ -77,7 +77,9 @@ def _of_configs(runs: Sequence[RunRecord]) -> Values:
     keys = dict.fromkeys(key for row in flat for key in row)
     known = iter(flat)
     rows = [next(known) if run.config else {} for run in runs]
-    found = _differing({key: [row.get(key) for row in rows] for key in keys})
+    # Among those that can be read: one that cannot would differ in everything.
+    differing = _differing({key: [row.get(key) for row in flat] for key in keys})
+    found = {key: [row.get(key) for row in rows] for key in differing}
     # Where a class differs, so does everything below it; the class says it all.
     classes = tuple(key.removesuffix("_target_") for key in found if key.endswith("._target_"))
     return {

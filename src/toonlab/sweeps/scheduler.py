@@ -61,6 +61,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Run until nothing is left to do, or a signal came: the jobs then save and stop."""
+        self._check_finished()
         left = [job for job in self.manifest.jobs if job.state not in DONE]
         # The longest last would leave devices idle at the end.
         self.waiting = sorted(left, key=lambda job: -job.iterations)
@@ -78,6 +79,14 @@ class Scheduler:
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
+
+    def _check_finished(self) -> None:
+        """Do again what is said to be finished and is not there."""
+        for job in self.manifest.jobs:
+            folder = self.manifest.job_folder(job)
+            if job.state == "finished" and worker.status_of(folder) != "finished":
+                log.warning("%s: was finished, but its result.json does not say so; it goes on", folder)
+                job.state = "pending"
 
     def _goes_on(self) -> bool:
         if self.stopping is not None:  # nothing reaches those that are not ours: no use in waiting for them

@@ -65,7 +65,7 @@ def settle(manifest: Manifest, running: Running) -> None:
     status = status_of(folder)
     if status == "finished" and code in (0, None):
         job.state, job.reason = "finished", ""
-    elif status == "interrupted" and code in (130, 143, None):
+    elif code in (130, 143) or (status == "interrupted" and code is None):  # be it before there was a status
         job.state, job.reason = "interrupted", running.reason()
     else:
         job.state, job.reason = "failed", running.reason() or reason_of(folder, code)
