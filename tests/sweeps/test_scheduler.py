@@ -136,6 +136,7 @@ def test_what_is_said_to_be_finished_and_is_not_is_done_again(
     ("status", "code", "state"),
     [
         (None, 130, "interrupted"),  # before there was anything to say
+        (None, -2, "interrupted"),  # before there was anybody to say it
         ("interrupted", 143, "interrupted"),
         ("interrupted", None, "interrupted"),
         ("failed", 130, "interrupted"),  # what an earlier attempt said

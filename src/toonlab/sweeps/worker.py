@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ SWEEP = "TOONLAB_SWEEP"
 """Environment variable of a job: the name of its sweep."""
 
 LOG = "job.log"
+
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+"""Exit statuses of a job that was asked to stop, be it while Python was still loading."""
 
 NOT_HANDED_DOWN = {
     *("LOCAL_RANK", "RANK", "WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
@@ -65,7 +69,7 @@ def settle(manifest: Manifest, running: Running) -> None:
     status = status_of(folder)
     if status == "finished" and code in (0, None):
         job.state, job.reason = "finished", ""
-    elif code in (130, 143) or (status == "interrupted" and code is None):  # be it before there was a status
+    elif code in _STOPPED or (status == "interrupted" and code is None):  # be it before there was a status
         job.state, job.reason = "interrupted", running.reason()
     else:
         job.state, job.reason = "failed", running.reason() or reason_of(folder, code)
