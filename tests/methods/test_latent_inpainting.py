@@ -246,6 +246,27 @@ def test_a_search_starts_from_the_banks_nearest_and_descends() -> None:
     assert torch.equal(start.latent[~there], method.bank.maps(nearest[:, 0])[~there])
 
 
+def test_while_it_trains_a_search_shows_samples_of_a_few_steps_at_use_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = searching("method.preview_steps=3").eval()
+    photos, known = damaged()
+    told: list[tuple[int, int]] = []
+
+    def steps() -> int:
+        told.clear()
+        method.guesses(photos, known, 1, lambda done, total: told.append((done, total)))
+        assert told[-1] == (told[-1][1], len(told))
+        return len(told)
+
+    assert steps() == 40
+    monkeypatch.setattr(method, "_trainer", SimpleNamespace(world_size=1))
+    method.on_fit_start()
+    assert steps() == 3
+    method.on_fit_end()
+    assert steps() == 40
+
+
 def test_the_last_start_mixes_the_nearest_ones_the_nearest_most() -> None:
     maps = [torch.full((2, 1, 1, 1), value) for value in (0.0, 1.0, 5.0)]
     distances = torch.tensor([[1.0, 1.0, 3.0], [0.5, 0.7, 50.0]])

@@ -173,7 +173,10 @@ class Panels(Every):
         photos = data.panel(self.photos, method.source)
         with painting(trainer, method):
             # One at a time: a panel of 256-pixel photos must not need more memory than training.
-            panels = [method.panel(photo[None].to(method.device), i) for i, photo in enumerate(photos)]
+            panels = [
+                method.panel(photo[None].to(method.device), i)
+                for i, photo in enumerate(tqdm(photos, desc="samples", unit="photo", leave=False, delay=2))
+            ]
         rows = [[im.to_picture(image[0]) for image in panel.values()] for panel in panels]
         page = im.sheet(rows, list(panels[0]))
         path = Path(trainer.default_root_dir) / "samples" / f"{method.iteration:07d}.png"

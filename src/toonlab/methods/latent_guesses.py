@@ -70,6 +70,7 @@ def searched_guesses(
     weights: Mapping[str, Schedule],
     fool: Callable[[Tensor], Callable[[], Tensor]] | None,
     on_step: OnStep | None,
+    steps: int | None = None,
 ) -> list[Guess]:
     """Return at most `count` candidates, each refined from a start of its own.
 
@@ -83,14 +84,16 @@ def searched_guesses(
         weights: of `LatentSearch.terms`, by the step.
         fool: makes the prior of a cartoon; None without a discriminator that has a say.
         on_step: told of progress.
+        steps: at most; `search.steps` otherwise.
     """
+    steps = search.steps if steps is None else min(steps, search.steps)
     starts = search.begin(painter, bank, filled, known, max(count, 1))
-    total, spread = search.steps * len(starts), bank.channel_std().to(filled)
+    total, spread = steps * len(starts), bank.channel_std().to(filled)
     found = []
     for i, start in enumerate(starts):
         offsets = Offsets(*start.latent.shape).to(filled)
         optimizer = torch.optim.Adam(offsets.parameters(), lr=search.lr)
-        for step in range(search.steps):
+        for step in range(steps):
             with torch.enable_grad():
                 latent = offsets(start)
                 cartoon = painter.decode(latent)
@@ -99,7 +102,7 @@ def searched_guesses(
                 (offsets.value.grad,) = torch.autograd.grad(loss, [offsets.value])
             optimizer.step()
             if on_step:
-                on_step(i * search.steps + step + 1, total)
+                on_step(i * steps + step + 1, total)
         with torch.no_grad():
             found.append(Guess(painter.decode(offsets(start)), start.target))
     return found

@@ -47,6 +47,8 @@ class LatentInpainting(Completing):
         search_weights: in place of `weights` for `search`.
         adversarial: of the discriminator, with `learned`.
         search_adversarial: likewise with `search`, whose prior is -log D: cross entropy.
+        preview_steps: of a search while it trains, for each sample and validation photo; None for as many as
+            at use.
         needs_ckpt: tells the command that the generator's weights come from `ckpt`.
     """
 
@@ -64,6 +66,7 @@ class LatentInpainting(Completing):
         search_weights: Mapping[str, float | Schedule],
         adversarial: Adversarial,
         search_adversarial: Adversarial,
+        preview_steps: int | None = None,
         needs_ckpt: bool = True,
         **common: Any,
     ) -> None:
@@ -77,6 +80,7 @@ class LatentInpainting(Completing):
             **common,
         )
         self.features, self.masks, self.prefills, self.search = features, masks, list(prefills), search
+        self.preview_steps, self._fitting = preview_steps, False
         self.bank: LatentBank | None = None
         self.completion: nn.Module
         if self.searching:
@@ -97,6 +101,10 @@ class LatentInpainting(Completing):
                 f"trainer.devices={self.trainer.world_size}: completion=search moves one batch's latents; "
                 "use trainer.devices=1"
             )
+        self._fitting = True
+
+    def on_fit_end(self) -> None:
+        self._fitting = False
 
     def render(self, batch: Images) -> Images:
         return self._moved(batch["photo"]) if self.searching else self._corrected(batch["photo"])
@@ -199,4 +207,6 @@ class LatentInpainting(Completing):
             weights=self.weights,
             fool=self._fool if self.judged else None,
             on_step=on_step,
+            # Hundreds of steps for each sample would take many times as long as the run itself.
+            steps=self.preview_steps if self._fitting else None,
         )
