@@ -61,7 +61,7 @@ const hearers = {
     retries = 0;
     hide("working");
     show("download");
-    $("download").textContent = `Download PNG (${painted.width} × ${painted.height})`;
+    $("download").textContent = `Download PNG, ${painted.width}\u00a0×\u00a0${painted.height}`;
     painted.done = true;
     say("tag-after", `Cartoon · ${seconds(told.seconds)}`);
     document.documentElement.dataset.painted = told.job; // for those who watch, tests among them
@@ -239,6 +239,7 @@ async function begin() {
   client = new Client(manifest, (message) => hearers[message.type](message));
   const asked = new URLSearchParams(location.search).get("runs");
   if (["webgpu", "wasm"].includes(asked)) $("backend").value = asked;
+  $("card").open = innerWidth > 820;
   style();
   listen();
   client.start($("backend").value);

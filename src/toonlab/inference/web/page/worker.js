@@ -72,6 +72,7 @@ async function paint({ job, file, name, network, longest, tile, strength }) {
   picture = null;
   const smooth = photo.slice(), raw = network.filtered ? photo.slice() : null; // both with the photo's alpha
   await engine.session(network);
+  tell("loading", { text: "Painting", share: tiles.length > 1 ? 0 : null });
   const began = performance.now();
   for (const [i, { x, y }] of tiles.entries()) {
     await pause();
