@@ -101,7 +101,9 @@ def _called(path: Path) -> str:
 def _check_names(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"ckpt=…: two styles are called {name}; name them, 'ckpt={{NAME: RUN, OTHER: RUN}}'")
+            raise UsageError(
+                f"ckpt=…: two styles are called {name}; name them, 'ckpt={{NAME: RUN, OTHER: RUN}}'"
+            )
 
 
 def _styles(cfg: DictConfig, name: str, ckpt: Path) -> list[Style]:
@@ -112,13 +114,19 @@ def _styles(cfg: DictConfig, name: str, ckpt: Path) -> list[Style]:
     if asked is not None or not isinstance(whole.generator, Styled) or len(whole.generator.domains) < 2:
         return [_style(one, name, in_style(whole, asked))]
     # Folded anew for each: a fold may change the network in place.
-    return [_style(one, f"{name} · {domain}", in_style(with_packs(one), domain)) for domain in whole.generator.domains]
+    return [
+        _style(one, f"{name} · {domain}", in_style(with_packs(one), domain))
+        for domain in whole.generator.domains
+    ]
 
 
 def _style(cfg: DictConfig, name: str, loaded: Loaded) -> Style:
     about = origin(cfg, loaded, "web")
     source = (loaded.origin or {}).get("file", about["file"])
-    facts = [("Weights", f"{source}, sha256 {about['sha256'][:12]}"), ("Licence of the weights", about["licence"])]
+    facts = [
+        ("Weights", f"{source}, sha256 {about['sha256'][:12]}"),
+        ("Licence of the weights", about["licence"]),
+    ]
     if method := loaded.config.get("name"):
         facts.insert(0, ("Method", str(method)))
     if loaded.iteration:

@@ -120,7 +120,9 @@ def half_weights(model: Any) -> None:
         with np.errstate(over="ignore"):
             half = array.astype(np.float16)
         if not np.isfinite(half).all():
-            raise UsageError(f"web.weights=float16: {name} holds weights beyond 65504; use web.weights=float32")
+            raise UsageError(
+                f"web.weights=float16: {name} holds weights beyond 65504; use web.weights=float32"
+            )
         tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.half"))
         casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]

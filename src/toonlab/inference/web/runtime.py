@@ -118,7 +118,9 @@ def _from_folder(folder: Path, known: Mapping[str, str]) -> dict[str, bytes]:
     places = (folder, folder / "dist", folder / "package" / "dist")
     place = next((place for place in places if (place / next(iter(known))).is_file()), None)
     if place is None:
-        raise UsageError(f"ort={folder}: holds no {next(iter(known))}; give the folder of {PACKAGE}, unpacked")
+        raise UsageError(
+            f"ort={folder}: holds no {next(iter(known))}; give the folder of {PACKAGE}, unpacked"
+        )
     return {name: (place / name).read_bytes() for name in known if (place / name).is_file()}
 
 

@@ -7,7 +7,7 @@ const show = (...ids) => ids.forEach((id) => { $(id).hidden = false; });
 const hide = (...ids) => ids.forEach((id) => { $(id).hidden = true; });
 $("not-served").remove(); // scripts run, so this page was served
 
-let manifest, client, camera, source = null, job = 0, tile, painted = null, retries = 0, ready = false, blending = false;
+let manifest, client, camera, source = null, job = 0, tile, painted = null, retries = 0, blending = false;
 const network = () => manifest.networks[$("network").selectedIndex];
 const strength = () => ($("strength-field").hidden ? 1 : Number($("strength").value));
 const count = (n) => n.toLocaleString("en");
@@ -25,7 +25,6 @@ function working(text, share) {
 const hearers = {
   loading({ text, share }) { working(`${text}…`, share); },
   ready({ backend, threads, asked }) {
-    ready = true;
     const words = { webgpu: "On the graphics card.", wasm: `On the processor, ${threads === 1 ? "one thread" : `${threads} threads`}.` };
     say("backend-now", (asked === "webgpu" && backend === "wasm" ? "No WebGPU here. " : "") + words[backend]);
     document.documentElement.dataset.backend = backend;
@@ -87,7 +86,7 @@ const hearers = {
     if (told.kind === "gpu") return onProcessor();
     if (told.kind === "memory" && tile > 256 && retries < 3) return smaller();
     hide("working");
-    if (told.kind === "memory") { say("error", "Not enough memory for this picture. Choose a smaller painted size, or close other tabs."); restart(); }
+    if (told.kind === "memory") { say("error", "Not enough memory for this picture. Choose a smaller painted size, or close other tabs."); restart({ again: false }); }
     else say("error", told.kind === "other" ? `Painting failed: ${told.message}` : told.message);
     if (told.kind === "picture") source = null;
     if (told.during === "frame") stopCamera();
@@ -98,21 +97,20 @@ function onProcessor() {
   retries += 1;
   say("note", "The graphics card could not go on; the processor does instead.");
   $("backend").value = "wasm";
-  restart("wasm");
+  restart({ backend: "wasm", again: true });
 }
 
 function smaller() {
   retries += 1;
   tile = Math.max(256, tile / 2);
-  restart();
+  restart({ again: true });
 }
 
-/** A new worker, and again what the last one was doing. */
-function restart(backend) {
-  ready = false;
+/** A new worker, and perhaps `again` what the last one was doing. */
+function restart({ backend, again }) {
   client.start(backend);
-  if (retries && camera.on) camera.next();
-  else if (retries && source) paint();
+  if (again && camera.on) camera.next();
+  else if (again) paint();
 }
 
 // What the visitor does -----------------------------------------------------------------------------------
@@ -150,7 +148,7 @@ function stop() {
   retries = 0;
   hide("working");
   if (source) say("note", "Stopped. Choose a style or a size to paint again.");
-  restart(); // at once, in the middle of a tile
+  restart({ again: false }); // at once, in the middle of a tile
 }
 
 async function startCamera() {
@@ -219,7 +217,7 @@ function listen() {
   $("download").onclick = download;
   $("network").onchange = () => { style(); if (!camera.on) paint(); };
   $("size").onchange = paint;
-  $("backend").onchange = () => { retries = 1; restart($("backend").value); retries = 0; };
+  $("backend").onchange = () => restart({ backend: $("backend").value, again: true });
   $("strength").oninput = blend;
   $("divider").oninput = divide;
 }
