@@ -1,4 +1,4 @@
-"""`kind=web` writes a folder that is all a visitor's browser needs, and does what `stylize` does in a real one."""
+"""`kind=web` writes a folder that is all a browser needs, and paints as `stylize` does in a real one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
@@ -31,6 +30,7 @@ from web_site import CHROMIUM, FILTER, FLAGS, KNOWN, Page, as_file, fake_runtime
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e .[onnx]")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e .[onnx]")
 TILE = 160
+TIMES = "\u00d7"
 
 
 def config(*arguments: object) -> Any:
@@ -49,7 +49,7 @@ def run(*arguments: object, runtime: dict[str, str] | None = None) -> None:
 
 @pytest.fixture(scope="session")
 def runtime(request: pytest.FixtureRequest) -> list[str] | None:
-    """What makes `export` use the real runtime: fetched once for all test runs; None where it cannot be had."""
+    """What makes `export` use the real runtime: fetched once for all test runs; None if that fails."""
     cache = request.config.cache.mkdir("onnxruntime-web")
     cfg = config("ckpt=x", "output=y")
     try:
@@ -134,12 +134,12 @@ def wanted(checkpoint: Path, picture: Image.Image, strength: float = 1.0) -> np.
     return images.to_array(painter.paint(images.to_tensor(picture)[None])[0])
 
 
-def same(one: np.ndarray, two: np.ndarray) -> None:
+def same(one: np.ndarray, two: np.ndarray, mean: float = 0.2) -> None:
     """Weights are rounded to float16, so a level of 255 may be the next one."""
     assert one.shape == two.shape
     apart = np.abs(one.astype(int) - two.astype(int))
     assert apart.max() <= 2
-    assert apart.mean() < 0.2
+    assert apart.mean() < mean
 
 
 # The folder ----------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_weights_too_large_for_float16_are_refused() -> None:
 
     tensor = onnx.numpy_helper.from_array(np.full(300, 1e6, dtype=np.float32), "heavy")
     model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [tensor]))
-    with pytest.raises(UsageError, match="heavy holds weights beyond 65504; use web.weights=float32"):
+    with pytest.raises(UsageError, match=r"heavy holds weights beyond 65504; use web\.weights=float32"):
         half_weights(model)
 
 
@@ -262,7 +262,7 @@ def test_settings_that_do_not_fit(tmp_path: Path, checkpoint: Path, arguments: l
 
 def test_two_of_one_name(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(
-        UsageError, match="two styles are called tiny; name them, 'ckpt={NAME: RUN, OTHER: RUN}'"
+        UsageError, match=r"two styles are called tiny; name them, .ckpt=\{NAME: RUN, OTHER: RUN\}"
     ):
         run(f"ckpt=[{checkpoint},{checkpoint}]", f"output={tmp_path / 'x'}")
 
@@ -290,7 +290,7 @@ def test_the_page_paints_what_stylize_paints(page: Page, checkpoint: Path) -> No
     same(page.paint(as_file(picture)), wanted(checkpoint, picture))
     assert np.array_equal(page.pixels("before")[..., :3], np.asarray(picture))
     assert "one thread" in page.text("backend-now")
-    assert page.text("download") == "Download PNG, 124\u00a0×\u00a090"
+    assert page.text("download") == f"Download PNG, 124\u00a0{TIMES}\u00a090"
     shown = {}
     for strength in ("0", "0.5", "1"):
         page.tab.fill("#strength", strength)
@@ -299,9 +299,9 @@ def test_the_page_paints_what_stylize_paints(page: Page, checkpoint: Path) -> No
     same(shown["0"], wanted(checkpoint, picture, 0.0))
     same(shown["1"], wanted(checkpoint, picture, 1.0))
     # The page mixes bytes: exact to a level but where the network leaves what bytes can hold.
-    held = np.all([(0 < each) & (each < 255) for each in (shown["0"], shown["1"])], axis=0)
+    held = np.all([(each > 0) & (each < 255) for each in (shown["0"], shown["1"])], axis=0)
     assert held.mean() > 0.5
-    same(shown["0.5"][held], wanted(checkpoint, picture, 0.5)[held])
+    same(shown["0.5"][held], wanted(checkpoint, picture, 0.5)[held], mean=0.4)
     assert np.abs(shown["0"] - shown["1"]).max() > 10
 
 
@@ -327,7 +327,7 @@ def test_small_pictures(page: Page, checkpoint: Path, height: int, width: int) -
 
 def test_a_larger_one_is_shrunk_with_a_word(page: Page) -> None:
     assert page.paint(as_file(photo(300, 1024))).shape == (150, 512, 3)
-    assert "1024 × 300 pixels was shrunk to 512 × 150" in page.text("note")
+    assert f"1024 {TIMES} 300 pixels was shrunk to 512 {TIMES} 150" in page.text("note")
     before = page.last()
     page.tab.select_option("#size", "full")
     page.wait_beyond(before)
@@ -373,7 +373,8 @@ def test_nothing_is_asked_of_another_host(page: Page, address: str) -> None:
     assert [url for url in page.asked if not url.startswith((address, f"blob:{address}", "data:"))] == []
     # And could not be: the policy holds on the page, and in its worker, which has the pictures.
     elsewhere = "fetch('http://127.0.0.1:9/').catch(error => String(error))"
-    heard = "new Promise(resolve => addEventListener('securitypolicyviolation', e => resolve(e.effectiveDirective)))"
+    name = "securitypolicyviolation"
+    heard = f"new Promise(done => addEventListener('{name}', e => done(e.effectiveDirective)))"
     for place in (page.tab, page.tab.workers[0]):
         assert place.evaluate(f"Promise.all([{heard}, {elsewhere}])") == [
             "connect-src",

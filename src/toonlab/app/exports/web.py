@@ -53,7 +53,8 @@ def export(cfg: DictConfig) -> None:
     )
     megabytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file()) / 1e6
     log.info(
-        "%s: a page with %s (%.1f MB in all)\nLook at it:\n  python -m http.server --bind 127.0.0.1 --directory %s",
+        "%s: a page with %s (%.1f MB in all)\n"
+        "Look at it:\n  python -m http.server --bind 127.0.0.1 --directory %s",
         output,
         ", ".join(style.name for style in styles),
         megabytes,

@@ -1,4 +1,4 @@
-"""ONNX Runtime Web as files of our folder: fetched once by npm, held against known hashes, kept compressed."""
+"""ONNX Runtime Web for our folder: fetched once by npm, held against known hashes, kept compressed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ MIT License
 
 Copyright (c) Microsoft Corporation
 
-Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
-documentation files (the "Software"), to deal in the Software without restriction, including without limitation
-the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and
-to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute,
+sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
 
-The above copyright notice and this permission notice shall be included in all copies or substantial portions of
-the Software.
+The above copyright notice and this permission notice shall be included in all copies or substantial
+portions of the Software.
 
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO
-THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
-AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
-CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS
-IN THE SOFTWARE.
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES
+OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 """
 """The package states "MIT" and its owner in its files, and comes without the text."""
 
@@ -96,7 +97,8 @@ def _packed(version: str, work: Path) -> Path:
     if done.returncode or not tarballs:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
         raise UsageError(
-            f"kind=web: npm could not fetch {PACKAGE}@{version} ({lines[0].strip()}): see to the network, {remedy}"
+            f"kind=web: npm could not fetch {PACKAGE}@{version} ({lines[0].strip()}): see to the network, "
+            f"{remedy}"
         )
     return tarballs[0]
 
@@ -131,8 +133,8 @@ def _keep(found: Mapping[str, bytes], known: Mapping[str, str], kept: Path, *, w
             raise UsageError(f"{where}: has no {name}; web.version and web.runtime have to name one release")
         if (got := hashlib.sha256(found[name]).hexdigest()) != sha256:
             raise UsageError(
-                f"{where}: {name} is not the known file (its sha256 begins with {got[:12]}, known is {sha256[:12]}); "
-                "web.version and web.runtime have to name one release"
+                f"{where}: {name} is not the known file (its sha256 begins with {got[:12]}, known is "
+                f"{sha256[:12]}); web.version and web.runtime have to name one release"
             )
     part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
