@@ -154,7 +154,7 @@ def test_the_folder_is_whole(site: Path, runtime: list[str] | None, checkpoint: 
     assert network["integrity"] == f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
     assert network["filtered"]
     facts = dict(network["facts"])
-    assert facts["Licence of the weights"] == "CC0-1.0"
+    assert facts["Licence"] == "CC0-1.0"
     count = sum(p.numel() for p in load_generator(checkpoint).generator.parameters())
     assert facts["Parameters"] == f"{count:,}"
     assert facts["Weights"].startswith("tiny.pth, sha256 ")

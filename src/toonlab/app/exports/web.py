@@ -126,7 +126,7 @@ def _style(cfg: DictConfig, name: str, loaded: Loaded) -> Style:
     source = (loaded.origin or {}).get("file", about["file"])
     facts = [
         ("Weights", f"{source}, sha256 {about['sha256'][:12]}"),
-        ("Licence of the weights", about["licence"]),
+        ("Licence", about["licence"]),
     ]
     if method := loaded.config.get("name"):
         facts.insert(0, ("Method", str(method)))

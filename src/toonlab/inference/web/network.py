@@ -69,7 +69,7 @@ def write_network(style: Style, folder: Path, *, number: int, weights: str, tile
             ["Parameters", f"{parameters:,}"],
             *([word, value] for word, value in style.facts),
             ["Download", f"{len(content) / 1e6:.1f} MB, weights in {weights}"],
-            ["Checked", f"at most {error * 127.5:.2g} of 255 levels from PyTorch"],
+            ["Checked", f"at most {error * 127.5:.1g} of 255 levels from PyTorch"],
         ],
     }
 
