@@ -22,7 +22,7 @@ def sample_photos() -> list[Tensor]:
 def crops(photos: list[Tensor], batch: int, height: int, width: int) -> Tensor:
     """Return `(batch, 3, height, width)` out of the middles of the photos, in turn.
 
-    They are reduced to twice the crop before, where they are larger, so that a small crop has something in it.
+    Larger ones are reduced to twice the crop before, so that a small crop has something in it.
     """
     made = []
     for i in range(batch):
