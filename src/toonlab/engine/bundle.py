@@ -1,4 +1,4 @@
-"""Bundles: a generator as a folder of safetensors and JSON, which any program reads and no pickle is in.
+"""Bundles: a generator as a folder of safetensors and JSON, for any program; no pickle.
 
 `model.safetensors` has the weights by their names in the network, `toonlab.json` the rest of what a checkpoint
 says: which network, how it paints, where it came from, and two sha256: of the weights' file, and of all that

@@ -137,7 +137,7 @@ def write_onnx(
 
 
 def trace(generator: nn.Module, multiple: int, *, half: bool = False) -> Any:
-    """Return the generator alone as an `onnx.ModelProto`, `padded` to `painted`, with batch and sides dynamic.
+    """Return the generator alone as an `onnx.ModelProto`, `padded` to `painted`, of dynamic sizes.
 
     Raises:
         UsageError: the exporter does not understand the network.

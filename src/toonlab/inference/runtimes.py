@@ -60,8 +60,8 @@ class OnnxNetwork(nn.Module):
         """
         if not self.about["reach"].isdecimal():
             raise UsageError(
-                f"{self.path}: this {self.about['generator']}'s norms look at the whole picture, which an ONNX "
-                "file cannot do in tiles: set tile=null, or paint with the checkpoint it was made from"
+                f"{self.path}: this {self.about['generator']}'s norms look at the whole picture, which an "
+                "ONNX file cannot do in tiles: set tile=null, or paint with the checkpoint it is of"
             )
         return int(self.about["reach"])
 
@@ -79,6 +79,7 @@ def _onnxruntime(path: Path, output: str) -> Run:
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # see app.cli: waiting threads
     session = _loaded(
         path,
         lambda: ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]),
@@ -130,8 +131,8 @@ def _installed(path: Path) -> str:
             continue
         return name
     raise UsageError(
-        f"ckpt={path}: needs ONNX Runtime or OpenVINO, and neither is installed; pip install -e '.[onnx]', or "
-        "'.[openvino]'"
+        f"ckpt={path}: needs ONNX Runtime or OpenVINO, and neither is installed; pip install -e '.[onnx]', "
+        "or '.[openvino]'"
     )
 
 

@@ -15,7 +15,7 @@ NAMES = ("coffee", "astronaut", "chelsea", "rocket")
 
 def sample_photos() -> list[Tensor]:
     """Return `(3, H, W)` in [-1, 1] each."""
-    pictures = [*(getattr(data, name)() for name in NAMES), data.stereo_motorcycle()[0]]
+    pictures = [*(getattr(data, name)() for name in NAMES), data.stereo_motorcycle()[0]]  # type: ignore[no-untyped-call]
     return [images.to_tensor(Image.fromarray(picture)) for picture in pictures]
 
 
