@@ -1,6 +1,6 @@
 """Milliseconds per frame of every generator that is shipped, by every way to run it.
 
-    python benchmarks/inference.py [--generators unet cartoongan] [--size 720 1280] [--rounds 5] [--device cuda]
+    python benchmarks/inference.py [--generators unet cartoongan] [--size 720 1280] [--rounds 5]
 
 On a processor: PyTorch eager, channels_last, bf16 (where the processor has it), torch.compile, ONNX Runtime
 and OpenVINO (the exported file, as `runtime=` paints), and `quality=fast`. On a GPU: eager, channels_last,

@@ -1,8 +1,8 @@
 """Bundles: a generator as a folder of safetensors and JSON, for any program; no pickle.
 
-`model.safetensors` has the weights by their names in the network, `toonlab.json` the rest of what a checkpoint
-says: which network, how it paints, where it came from, and two sha256: of the weights' file, and of all that
-is said. They tell of damage and of careless edits; whoever edits with care can renew them.
+`model.safetensors` has the weights by their names in the network, `toonlab.json` the rest of what a
+checkpoint says: which network, how it paints, where it came from, and two sha256: of the weights' file, and
+of all that is said. They tell of damage and of careless edits; whoever edits with care can renew them.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ TAKES = frozenset({"style", "packs"})
 
 
 def export(cfg: DictConfig) -> None:
-    """Refuse.
+    """Refuse `cfg.output`.
 
     Raises:
         UsageError: always.
     """
     raise UsageError(
-        "kind=tflite: not available, its converter (litert-torch) wants another torch and gigabytes beside "
-        "ours (docs/export.md); on Android use kind=onnx with ONNX Runtime, precision=fp16 for a small file"
+        f"output={cfg.output}: kind=tflite is not available: its converter (litert-torch) wants another "
+        "torch and gigabytes more (docs/export.md); on Android use kind=onnx precision=fp16 with ONNX Runtime"
     )
