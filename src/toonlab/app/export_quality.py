@@ -55,8 +55,8 @@ def photos_of(cfg: DictConfig) -> list[Tensor]:
             found.append(images.to_tensor(picture))
     if len(found) < 2:
         raise UsageError(
-            f"photos={folder}: {len(found)} usable pictures; give two or more, half for int8's ranges and half "
-            "to measure the loss on, or leave it out for scikit-image's"
+            f"photos={folder}: {len(found)} usable pictures; give two or more, half for int8's ranges and "
+            "half to measure the loss on, or leave it out for scikit-image's"
         )
     return found
 
@@ -67,8 +67,8 @@ def judged(cfg: DictConfig, loaded: Loaded, photos: Sequence[Tensor]) -> Callabl
     def judge(path: Path) -> Mapping[str, str]:
         found = loss(path, loaded, photos)
         line = (
-            f"PSNR {found['psnr']:.1f} dB, {found['levels']:.2f} of 255 levels on average, perceptual distance "
-            f"{found['distance']:.4f}"
+            f"PSNR {found['psnr']:.1f} dB, {found['levels']:.2f} of 255 levels on average, perceptual "
+            f"distance {found['distance']:.4f}"
         )
         log.info("precision=%s against PyTorch on %d photos: %s", cfg.precision, len(photos), line)
         if found["psnr"] < cfg.least_psnr:
@@ -88,7 +88,7 @@ def loss(path: Path, loaded: Loaded, photos: Sequence[Tensor]) -> dict[str, floa
     Returns:
         `psnr` in dB of the mean squared error over all of them, `levels`, the mean absolute difference on the
         0..255 scale, `distance`, LPIPS with EfficientNet-Lite0 and no learnt weights (see metrics.md),
-        `distance_of_photo`, the same between photo and cartoon, to compare it with, and `photos`, their number.
+        `distance_of_photo`, the same between photo and cartoon, to compare it with; `photos`, their number.
     """
     ort = optional("onnxruntime", extra="onnx", wanted_by=f"precision of {path}")
     options = ort.SessionOptions()

@@ -33,7 +33,7 @@ from toonlab.inference.stylizer import OutputFilter, Stylizer
 FORMAT = 1
 PREFIX = "toonlab."
 SIZES = ((2, 96, 136), (1, 67, 101), (1, 5, 34))
-"""(batch, height, width) of the check; none is the traced one, two are odd, and one is smaller than the least."""
+"""(batch, height, width) of the check; none is the traced one, two are odd, one is below the least."""
 TOLERANCE = {"fp32": 2e-3, "fp16": 0.25, "int8": 2.0}
 """The largest difference from PyTorch that is let through, on [-1, 1], where 0.0078 is a level of 8 bits."""
 MEAN_TOLERANCE = {"fp32": 2e-4, "fp16": 8e-3, "int8": 2.0}
@@ -137,7 +137,7 @@ def write_onnx(
 
 
 def trace(generator: nn.Module, multiple: int, *, half: bool = False) -> Any:
-    """Return the generator alone as an `onnx.ModelProto`, `padded` to `painted`, with dynamic batch and sides.
+    """Return the generator alone as an `onnx.ModelProto`, `padded` to `painted`, of dynamic sizes.
 
     Raises:
         UsageError: the exporter does not understand the network.
@@ -209,7 +209,7 @@ def read_about(path: Path) -> dict[str, str]:
     about = {p.key.removeprefix(PREFIX): p.value for p in model.metadata_props if p.key.startswith(PREFIX)}
     if not about.get("format", "").isdecimal():
         raise UsageError(
-            f"ckpt={path}: an ONNX file, but none of toonlab's; src/export.py kind=onnx writes them"
+            f"ckpt={path}: an ONNX file, but none of toonlab's; src/export.py kind=onnx writes those"
         )
     if int(about["format"]) > FORMAT:
         raise UsageError(f"ckpt={path}: written by a newer toonlab ({about.get('version')}); update toonlab")

@@ -1,4 +1,4 @@
-"""What stands around a generator in an ONNX file, so that it takes a photo of any size and paints like toonlab.
+"""What stands around a generator in an ONNX file, so that it paints any size as toonlab does.
 
 Before it: padding by reflection to what the generator's sides must divide by, as `Stylizer.paint` pads.
 Behind it: the crop, White-box's output filter, the clip. Written as ONNX's own text, because a tracer would
@@ -74,8 +74,9 @@ finish (float[batch, 3, height, width] photo, {type}[batch, 3, padded_height, pa
 
 _POOL = "AveragePool<kernel_shape = [{k}, {k}], pads = [{r}, {r}, {r}, {r}], count_include_pad = 0>"
 
-# He et al. 2013, equations 5, 6 and 8, each channel alone; windows are cut at the border, as count_include_pad
-# says. The same as representations.surface.guided_filter, always in float32: var = E[x²] - E[x]² cancels.
+# He et al. 2013, equations 5, 6 and 8, each channel alone; windows are cut at the border:
+# count_include_pad says so. The same as representations.surface.guided_filter, and always in float32, because
+# var = E[x²] - E[x]² cancels.
 _FILTER = """
   end_eps = Constant<value_float = {eps}>()
   end_xx = Mul(photo, photo)

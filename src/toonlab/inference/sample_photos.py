@@ -15,14 +15,14 @@ NAMES = ("coffee", "astronaut", "chelsea", "rocket")
 
 def sample_photos() -> list[Tensor]:
     """Return `(3, H, W)` in [-1, 1] each."""
-    pictures = [*(getattr(data, name)() for name in NAMES), data.stereo_motorcycle()[0]]
+    pictures = [*(getattr(data, name)() for name in NAMES), data.stereo_motorcycle()[0]]  # type: ignore[no-untyped-call]
     return [images.to_tensor(Image.fromarray(picture)) for picture in pictures]
 
 
 def crops(photos: list[Tensor], batch: int, height: int, width: int) -> Tensor:
     """Return `(batch, 3, height, width)` out of the middles of the photos, in turn.
 
-    They are reduced to twice the crop before, where they are larger, so that a small crop has something in it.
+    Larger ones are reduced to twice the crop before, so that a small crop has something in it.
     """
     made = []
     for i in range(batch):

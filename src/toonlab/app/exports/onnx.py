@@ -44,7 +44,8 @@ def export(cfg: DictConfig) -> None:
         judge=judge,
     )
     log.info(
-        "%s: %s in %s, %s; differs from PyTorch by at most %.2g, %.2g on average, on [-1, 1], at %s; licence: %s",
+        "%s: %s in %s, %s; differs from PyTorch by at most %.2g, %.2g on average, on [-1, 1], at %s; "
+        "licence: %s",
         path,
         type(loaded.generator).__name__,
         written.precision,
