@@ -250,7 +250,7 @@ def test_what_is_there_is_not_touched(tmp_path: Path, checkpoint: Path) -> None:
         (["web.weights=int4"], "web.weights=int4: use one of float16, float32"),
         (["web.size=700"], r"web.size=700: use one of web.sizes"),
         (["web.tile=-4"], "web.tile=-4: has to be more than 0"),
-        (["domain=a"], "domain=…: kind=web takes packs, style instead"),
+        (["domain=a"], "domain=…: kind=web takes ort, packs, style instead"),
         (["style=a"], "style=a: this checkpoint's UNet has one style"),
     ],
 )

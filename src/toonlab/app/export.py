@@ -21,6 +21,7 @@ SOME = {
     "domain": None,
     "style": None,
     "packs": None,
+    "ort": None,
     "dtype": "float32",
     "precision": "fp32",
     "photos": None,

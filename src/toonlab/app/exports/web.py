@@ -19,7 +19,7 @@ from toonlab.inference.web.runtime import runtime_files
 
 log = logging.getLogger(__name__)
 
-TAKES = frozenset({"style", "packs"})
+TAKES = frozenset({"style", "packs", "ort"})
 
 
 def export(cfg: DictConfig) -> None:
