@@ -18,6 +18,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
+from styled import checkpoint as adapted_checkpoint
+from styled import styled
 from toonlab import images
 from toonlab.app import export
 from toonlab.app.cli import CONF, register_resolvers
@@ -482,3 +484,36 @@ def test_threads_where_the_server_allows_them(browser: Any, site: Path, checkpoi
         page = Page(browser, address)
         same(page.paint(as_file(picture)), wanted(checkpoint, picture))
         assert re.search(r"\d+ threads", page.text("backend-now"))
+
+
+@pytest.mark.slow
+def test_styles_whose_norms_see_the_whole_picture(
+    browser: Any, runtime: list[str], checkpoint: Path, tmp_path: Path
+) -> None:
+    """Two styles of one checkpoint beside another network: not to be tiled, and without an output filter."""
+    both = adapted_checkpoint(tmp_path / "both.ckpt", styled("a", "b"))
+    ckpt = f"ckpt={{Plain: {checkpoint}, Both: {both}}}"
+    run(ckpt, f"output={tmp_path / 'site'}", "web.whole_pixels=20000", "average=false", *runtime)
+    picture = photo(100, 150)
+    with served(tmp_path / "site") as address:
+        page = Page(browser, address)
+        assert page.tab.locator("#network option").all_inner_texts() == [
+            "Plain",
+            "Both \u00b7 a",
+            "Both \u00b7 b",
+        ]
+        assert page.tab.is_visible("#strength")
+        page.paint(as_file(picture))
+        before = page.last()
+        page.tab.select_option("#network", "Both \u00b7 b")
+        page.wait_beyond(before)
+        assert not page.tab.is_visible("#strength")
+        network = load_generator(both, average=False, style="b").generator
+        painter = Stylizer(network, multiple=4, output_filter=None, tile=None)
+        painted = images.to_array(painter.paint(images.to_tensor(picture)[None])[0])
+        same(page.pixels()[..., :3], painted)
+        before = page.last()
+        page.tab.set_input_files("#file", as_file(photo(200, 400)))
+        page.wait_beyond(before)
+        assert page.pixels().shape == (100, 200, 4)
+        assert "This style has to see the whole picture at once" in page.text("note")
