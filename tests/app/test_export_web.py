@@ -453,10 +453,23 @@ def test_too_little_memory_means_smaller_tiles(browser: Any, copied: Path) -> No
         assert "Not enough memory for this picture. Choose a smaller painted size" in page.text("error")
 
 
-def test_a_graphics_card_that_fails_is_left_for_the_processor(
-    browser: Any, copied: Path, checkpoint: Path
+LOST = (
+    PRETEND.format(area=10**9, words="")
+    + """
+env.webgpu.device = { lost: new Promise((resolve) => setTimeout(() => resolve({ reason: "unknown" }), 300)) };
+const whole = InferenceSession.create;
+InferenceSession.create = async () => ({ ...(await whole()), run: () => new Promise(() => {}) });
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "script", [PRETEND.format(area=0, words="no shader"), LOST], ids=["fails", "is lost"]
+)
+def test_a_graphics_card_is_left_for_the_processor(
+    browser: Any, copied: Path, checkpoint: Path, script: str
 ) -> None:
-    (copied / "ort" / "ort.webgpu.min.js").write_text(PRETEND.format(area=0, words="device lost"))
+    (copied / "ort" / "ort.webgpu.min.js").write_text(script)
     picture = photo(40, 60)
     with served(copied) as address:
         page = Page(browser, address, "?runs=webgpu")

@@ -156,7 +156,8 @@ async function startCamera() {
   try { await camera.start(); }
   catch (error) { return say("error", error.message); }
   job += 1;
-  source = null;
+  client.send({ type: "cancel", job });
+  source = painted = null;
   say("note", "");
   hide("welcome", "compare", "download", "another", "camera-again");
   show("live", "snap", "camera-stop");
@@ -166,8 +167,8 @@ async function startCamera() {
 function stopCamera() {
   camera.stop();
   hide("live", "snap", "camera-stop", "working");
-  show(painted?.done ? "compare" : "welcome", "another", "camera-again");
-  if (!painted?.done) { hide("another", "camera-again"); $("drop").classList.remove("filled"); }
+  show("welcome");
+  $("drop").classList.remove("filled");
 }
 
 function download() {
