@@ -464,7 +464,11 @@ InferenceSession.create = async () => ({ ...(await whole()), run: () => new Prom
 
 
 @pytest.mark.parametrize(
-    "script", [PRETEND.format(area=0, words="no shader"), LOST], ids=["fails", "is lost"]
+    "script",
+    [
+        pytest.param(PRETEND.format(area=0, words="no shader"), id="fails"),
+        pytest.param(LOST, id="is lost", marks=pytest.mark.slow),
+    ],
 )
 def test_a_graphics_card_is_left_for_the_processor(
     browser: Any, copied: Path, checkpoint: Path, script: str
