@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from toonlab import __version__
 from toonlab.app.export import origin
 from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
@@ -75,7 +76,8 @@ def _about(cfg: DictConfig) -> dict[str, Any]:
         if web[key] <= 0:
             raise UsageError(f"web.{key}={web[key]}: has to be more than 0")
     limits = {key: web[key] for key in ("whole_pixels", "megapixels", "file_megabytes")}
-    return {"title": str(web["title"]), "sizes": web["sizes"], "size": web["size"], "limits": limits}
+    shown = {key: web[key] for key in ("sizes", "size")}
+    return {"title": str(web["title"]), "toonlab": __version__, **shown, "limits": limits}
 
 
 def _runs(given: Any) -> dict[str, Path]:
@@ -108,7 +110,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _styles(cfg: DictConfig, name: str, ckpt: Path) -> list[Style]:
-    one = OmegaConf.merge(cfg, {"ckpt": None})
+    one = cfg.copy()
     one.ckpt = str(ckpt)
     whole = with_packs(one)
     asked = chosen_style(cfg.style)

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from toonlab import __version__
 from toonlab.errors import UsageError
 from toonlab.inference.web.network import Style, manifest, write_network
 
@@ -50,7 +49,7 @@ def write_folder(
         output: a folder that may be written, see `check_folder`.
         styles: in the order of the menu.
         runtime: the files of `ort/`.
-        about: `title`, `sizes`, `size`, `limits`: what the page has to know.
+        about: `title`, `toonlab` (its version), `sizes`, `size`, `limits`: what the page has to know.
         weights: `float16` or `float32`.
         tile: side in pixels of the largest square painted at once.
         on_style: called with each style's name when its turn comes.
@@ -72,7 +71,7 @@ def write_folder(
                 on_style(style.name)
             networks.append(write_network(style, part, number=number, weights=weights, tile=tile))
         sizes = {f"ort/{name}": len(content) for name, content in runtime.items()}
-        whole = {**about, "tile": tile, "toonlab": __version__, "runtime": {"files": sizes}}
+        whole = {**about, "tile": tile, "runtime": {"files": sizes}}
         (part / MANIFEST).write_text(manifest(networks, whole), encoding="utf-8")
         if output.exists():
             shutil.rmtree(output)
