@@ -18,6 +18,7 @@ from toonlab import images as im
 from toonlab.app.evaluate_domains import DomainSummary, domains_to_score
 from toonlab.app.evaluate_holes import score_holes
 from toonlab.app.painter import painter, stylizer
+from toonlab.app.runtime import is_onnx
 from toonlab.app.setup import device_named, environment, make, quiet
 from toonlab.engine.checkpoint import Loaded, read
 from toonlab.engine.direction import domains
@@ -38,7 +39,7 @@ def run(cfg: DictConfig) -> None:
         UsageError: the checkpoint or the data cannot be used as asked.
     """
     quiet()
-    checkpoint = None if "method" in cfg else read(Path(cfg.ckpt).expanduser())
+    checkpoint = None if "method" in cfg or is_onnx(cfg) else read(Path(cfg.ckpt).expanduser())
     if checkpoint and (domains := domains_to_score(cfg, checkpoint)):
         _run_domains(cfg, checkpoint, domains)
         return

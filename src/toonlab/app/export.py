@@ -17,7 +17,16 @@ from toonlab.errors import UsageError, check_choice
 from toonlab.networks.adapters import Adapted
 
 KINDS = sorted(module.name for module in pkgutil.iter_modules(exports.__path__))
-SOME = {"domain": None, "style": None, "packs": None, "dtype": "float32"}
+SOME = {
+    "domain": None,
+    "style": None,
+    "packs": None,
+    "ort": None,
+    "dtype": "float32",
+    "precision": "fp32",
+    "photos": None,
+    "least_psnr": 30,
+}
 """Settings that not every kind takes, and their defaults."""
 
 

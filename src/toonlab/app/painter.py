@@ -11,6 +11,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from toonlab.app.runtime import is_onnx, onnx_painter, with_runtime
 from toonlab.app.setup import make
 from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.checkpoint import Loaded, in_style
@@ -33,11 +34,13 @@ def painter(cfg: DictConfig, style: str | None = None, checkpoint: Mapping[str, 
         UsageError: both are given, the method has to be trained first, the checkpoint is none of ours, or
             `cfg.packs` and `cfg.style` do not fit it.
     """
+    if is_onnx(cfg):
+        return onnx_painter(cfg)
     if "method" not in cfg:
         loaded = in_style(with_packs(cfg, checkpoint), style or chosen_style(cfg.style))
         if loaded.style:
             log.info("style: %s", " + ".join(f"{share:.0%} {name}" for name, share in loaded.style.items()))
-        return loaded
+        return with_runtime(cfg, loaded) if "runtime" in cfg else loaded
     if not OmegaConf.is_missing(cfg, "ckpt"):
         raise UsageError("a checkpoint paints, or a method without one: give ckpt=… or method=…, not both")
     if cfg.style is not None or cfg.packs is not None:

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from toonlab.engine import bundle
 from toonlab.engine.direction import opposite
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import CHECKPOINT_FORMAT, ToonMethod
@@ -99,11 +100,15 @@ class Styled(Protocol):
 
 
 def locate(path: Path) -> Path:
-    """Return a checkpoint's file; of a run folder, its last one's.
+    """Return a checkpoint's file; of a run folder, its last one's; of a bundle, its JSON.
 
     Raises:
         UsageError: there is no such file.
     """
+    if path.name == bundle.WEIGHTS and path.with_name(bundle.SAYS).is_file():
+        path = path.parent
+    if (path / bundle.SAYS).is_file():
+        return path / bundle.SAYS
     if path.is_dir():
         path = path / "checkpoints" / "last.ckpt"
     if not path.is_file():
@@ -119,7 +124,13 @@ def read(path: Path) -> dict[str, Any]:
     """
     path = locate(path)
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = (
+            bundle.read_bundle(path)
+            if path.name == bundle.SAYS
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(f"ckpt={path}: cannot be read ({type(error).__name__}); is it damaged?") from error
     about = checkpoint.get("toonlab") if isinstance(checkpoint, dict) else None

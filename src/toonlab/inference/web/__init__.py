@@ -1,0 +1,1 @@
+"""A folder whose page paints in the visitor's own browser (docs/web.md)."""
