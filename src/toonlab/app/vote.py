@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -130,12 +132,9 @@ def _serve(cfg: DictConfig, store: Store) -> None:
         "%d models, %d photos, mode=%s. Vote at  %s  (Ctrl-C ends)",
         *(len(manifest.models), len(manifest.photos), manifest.mode, server.url),
     )
-    try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager ends it as Ctrl-C does
+    with suppress(KeyboardInterrupt), server:
         server.serve_forever(poll_interval=0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.server_close()
     for name, done, of in store.progress():
         log.info("  %s: %d of %d", name, done, of)
     log.info(

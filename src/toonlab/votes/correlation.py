@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -45,20 +46,26 @@ def agreement(strengths: Sequence[float], scores: Sequence[float], better: str) 
     goodness = {"lower": -values, "higher": values, "toward 1/2": -np.abs(values - 0.5)}[better]
     if len(votes) < LEAST or np.ptp(votes) == 0 or np.ptp(goodness) == 0:
         return None
-    a, b = rankdata(votes), rankdata(goodness)
-    found = _pearson(a, b)
+    a, b = _unit(rankdata(votes)), _unit(rankdata(goodness))
+    found = float(a @ b)
     if len(a) <= _EXACT:
-        shuffled: Sequence[Array] = [np.array(order) for order in permutations(b)]
+        shuffled = b[_orders(len(b))]
     else:
         rng = np.random.default_rng(0)
-        shuffled = [b, *(rng.permutation(b) for _ in range(_SHUFFLES))]
-    as_far = sum(abs(_pearson(a, order)) >= abs(found) - 1e-9 for order in shuffled)
-    return Agreement(len(a), found, _kendall(a, b), as_far / len(shuffled))
+        shuffled = np.concatenate([b[None], rng.permuted(np.tile(b, (_SHUFFLES, 1)), axis=1)])
+    as_far = float((np.abs(shuffled @ a) >= abs(found) - 1e-9).mean())
+    return Agreement(len(a), found, _kendall(a, b), as_far)
 
 
-def _pearson(a: Array, b: Array) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float(a @ b / math.sqrt(float(a @ a) * float(b @ b)))
+def _unit(ranks: Array) -> Array:
+    """Centre ranks and scale them to length 1, so that a product of two is their correlation."""
+    centred: Array = ranks - ranks.mean()
+    return centred / np.sqrt(centred @ centred)
+
+
+@cache
+def _orders(n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.array(list(permutations(range(n))))
 
 
 def _kendall(a: Array, b: Array) -> float:

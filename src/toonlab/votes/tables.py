@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from toonlab.reports.chart import number
 from toonlab.votes.results import Results
 from toonlab.votes.shares import EqualShares
 
 
-def by_rater(raters: Sequence[str], rows: Mapping[str, Sequence[int]]) -> list[str]:
+def by_rater(raters: Sequence[str], rows: Sequence[tuple[str, Sequence[int]]]) -> list[str]:
     """Return source 004's table of votes: a line for each model, a column for each rater, and the total."""
     lines = [f"| model | {' | '.join(map(_cell, raters))} | Final votes |", "|---" * (len(raters) + 2) + "|"]
-    lines += [
-        f"| {_cell(title)} | {' | '.join(map(str, counts))} | {sum(counts)} |"
-        for title, counts in rows.items()
+    return lines + [
+        f"| {_cell(title)} | {' | '.join(map(str, counts))} | {sum(counts)} |" for title, counts in rows
     ]
-    return lines
 
 
 def markdown(results: Results) -> str:
@@ -27,9 +25,9 @@ def markdown(results: Results) -> str:
     names = [model.name for model in manifest.models]
     standings = {standing.model: standing for standing in results.standings}
     lines = [f"# {manifest.question}", "", about(results), "", *(f"> {text}\n" for text in results.warnings)]
-    counts = {name: [results.ballots[rater][i] for rater in results.raters] for i, name in enumerate(names)}
+    counts = [(name, [results.ballots[rater][i] for rater in results.raters]) for i, name in enumerate(names)]
     totals = [sum(results.ballots[rater].values()) for rater in results.raters]
-    lines += ["## Votes", "", *by_rater(results.raters, {**counts, "*all*": totals}), ""]
+    lines += ["## Votes", "", *by_rater(results.raters, [*counts, ("*all*", totals)]), ""]
     rows = []
     for place, (model, each) in enumerate(standings.items(), start=1):
         low, high = each.share
