@@ -8,14 +8,15 @@ import logging
 import socket
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from socketserver import TCPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from toonlab.errors import UsageError
 from toonlab.votes.api import Api, RefusedError
@@ -62,6 +63,7 @@ class Server(ThreadingHTTPServer):
         templates = files("toonlab.votes") / "templates"
         self.page = {path: (kind, (templates / name).read_bytes()) for path, (name, kind) in _PAGE.items()}
         self._room = threading.BoundedSemaphore(CONNECTIONS)
+        self._open: set[socket.socket] = set()
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -85,7 +87,7 @@ class Server(ThreadingHTTPServer):
 
     def knows(self, host: str) -> bool:
         """Whether a request's Host means us: a page that renames itself to our address is none of ours."""
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _split(f"//{host}").hostname or ""
         if name in ("localhost", self.host, socket.gethostname().lower()):
             return True
         try:
@@ -98,16 +100,32 @@ class Server(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._open.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._open.discard(request)
             self._room.release()
+
+    def server_close(self) -> None:
+        """Stop listening, and end the connections that browsers keep."""
+        super().server_close()
+        for request in list(self._open):
+            with suppress(OSError):  # it may have ended by itself
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("a connection broke", exc_info=True)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # a bracket without its partner
+        return urlsplit("")
 
 
 def _is_loopback(host: str) -> bool:
@@ -134,11 +152,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         log.debug(format, *args)
 
-    def _answer(self, work: Any) -> None:
+    def _answer(self, work: Callable[[SplitResult], None]) -> None:
         try:
             if not self.server.knows(self.headers.get("Host", "")):
                 raise RefusedError(403, "This page is not reached by that name.")
-            work(urlsplit(self.path))
+            work(_split(self.path))
         except RefusedError as error:
             self.close_connection = True  # its body may not have been read
             self._json({"error": str(error)}, status=error.status)
@@ -153,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._json({"error": "Something is wrong with the server; see its terminal."}, status=500)
 
-    def _get(self, url: Any) -> None:
+    def _get(self, url: SplitResult) -> None:
         if url.path in self.server.page:
             kind, content = self.server.page[url.path]
             self._send(content, kind, {"Cache-Control": "no-cache"})
@@ -171,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             raise RefusedError(404, "There is no such page.")
 
-    def _post(self, url: Any) -> None:
+    def _post(self, url: SplitResult) -> None:
         body = self._body()
         if url.path == "/api/rater":
             rater = self.server.api.enter(body)
@@ -194,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         both say where they are from.
         """
         origin = self.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != self.headers.get("Host"):
+        if origin is not None and _split(origin).netloc != self.headers.get("Host"):
             raise RefusedError(403, "Votes are cast on this page alone.")
         if self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise RefusedError(403, "Votes are cast on this page alone.")
