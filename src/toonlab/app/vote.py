@@ -132,9 +132,10 @@ def _serve(cfg: DictConfig, store: Store) -> None:
         "%d models, %d photos, mode=%s. Vote at  %s  (Ctrl-C ends)",
         *(len(manifest.models), len(manifest.photos), manifest.mode, server.url),
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager ends it as Ctrl-C does
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     with suppress(KeyboardInterrupt), server:
         server.serve_forever(poll_interval=0.2)
+    signal.signal(signal.SIGTERM, before)
     for name, done, of in store.progress():
         log.info("  %s: %d of %d", name, done, of)
     log.info(

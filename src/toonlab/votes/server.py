@@ -88,7 +88,8 @@ class Server(ThreadingHTTPServer):
     def knows(self, host: str) -> bool:
         """Whether a request's Host means us: a page that renames itself to our address is none of ours."""
         name = _split(f"//{host}").hostname or ""
-        if name in ("localhost", self.host, socket.gethostname().lower()):
+        own = socket.gethostname().lower()
+        if name in ("localhost", self.host, own, f"{own}.local"):
             return True
         try:
             address = ipaddress.ip_address(name)

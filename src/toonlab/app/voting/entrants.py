@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,13 +114,11 @@ def _checkpoint(path: Path, others: list[str]) -> Path:
     return path.resolve()
 
 
-def _method(name: str) -> DictConfig:
-    return cast("DictConfig", _stylize(f"method={name}").method)
-
-
-def settings_of(method: str) -> dict[str, Any]:
+@cache
+def settings_of(method: str) -> Mapping[str, Any]:
     """Return the settings of a method that needs no training."""
-    return cast("dict[str, Any]", OmegaConf.to_container(_method(method), resolve=True))
+    composed = _stylize(f"method={method}").method
+    return cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
 
 
 def _stylize(*overrides: str) -> DictConfig:
