@@ -33,7 +33,7 @@ def test_a_square_by_hand() -> None:
     assert two == [[2, 1, 0], [0, 2, 1], [1, 0, 2]]
 
 
-@settings(deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(models=st.integers(2, 12))
 def test_squares_are_latin_and_balanced_for_neighbours(models: int) -> None:
     squares = williams(models)
@@ -45,7 +45,7 @@ def test_squares_are_latin_and_balanced_for_neighbours(models: int) -> None:
     assert spread(list(neighbours.values())) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(**SOME)
 def test_picks_show_all_models_of_each_photo_once_at_balanced_places(models, photos, seed, rater) -> None:
     asked = trials("pick", models=models, photos=photos, seed=seed, rater=rater)
@@ -88,11 +88,11 @@ def test_raters_differ_and_one_rater_does_not() -> None:
 def test_over_many_raters_every_model_stands_at_every_place_of_every_photo() -> None:
     """Four photos and three models do not divide; what is left over falls on all alike."""
     seen = Counter[tuple[int, int]]()
-    for rater in range(200):
+    for rater in range(120):
         asked = trials("pick", models=3, photos=4, seed=0, rater=str(rater))
         seen.update((model, place) for trial in asked for place, model in enumerate(trial.shown))
     assert len(seen) == 9
-    assert max(abs(count / 800 - 1 / 3) for count in seen.values()) < 0.03
+    assert max(abs(count / 480 - 1 / 3) for count in seen.values()) < 0.05
 
 
 def test_the_next_place_cannot_be_told_from_this_one() -> None:

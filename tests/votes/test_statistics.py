@@ -23,7 +23,7 @@ def test_wilson_by_hand_and_at_the_ends() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(of=st.integers(1, 10_000), part=st.floats(0, 1))
 def test_wilson_holds_the_share_and_stays_inside(of: int, part: float) -> None:
     count = round(part * of)
@@ -145,7 +145,7 @@ def test_who_never_wins_and_who_never_loses_stay_finite() -> None:
 def test_intervals_widen_with_fewer_photos_and_hold_the_truth() -> None:
     rng = np.random.default_rng(1)
     truth = np.array([0.5, 0.3, 0.2])
-    held, trials = 0, 40
+    held, trials = 0, 30
     for _ in range(trials):
         drawn = [Choice(photo, (0, 1, 2), int(rng.choice(3, p=truth))) for photo in range(80)]
         spans = intervals(strength_draws(drawn, 3, resamples=200, seed=0))
@@ -227,7 +227,7 @@ def test_a_metric_that_orders_as_people_do() -> None:
     assert agreement([0.5, 0.3, 0.2], [1, 1, 1], "lower") is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=12))
 def test_ranks_and_ties_as_scipy_has_them(points: list[tuple[int, int]]) -> None:
     votes, scores = zip(*points, strict=True)
