@@ -42,7 +42,8 @@ def agreement(strengths: Sequence[float], scores: Sequence[float], better: str) 
     Returns:
         None for fewer than `LEAST` models, or where one side says the same of all.
     """
-    votes, values = np.asarray(strengths, dtype=float), np.asarray(scores, dtype=float)
+    # Rounded: a tie of votes must not be broken by the last digits of the fit.
+    votes, values = np.round(np.asarray(strengths, dtype=float), 7), np.asarray(scores, dtype=float)
     goodness = {"lower": -values, "higher": values, "toward 1/2": -np.abs(values - 0.5)}[better]
     if len(votes) < LEAST or np.ptp(votes) == 0 or np.ptp(goodness) == 0:
         return None
