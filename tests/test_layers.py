@@ -19,6 +19,7 @@ ALLOWED = {
     "engine": GROUND,
     "methods": GROUND | {"networks", "representations", "losses", "engine"},
     "reports": GROUND,
+    "votes": GROUND | {"reports"},
     "sweeps": {"errors"},
     "search": {"errors", "sweeps"},
     "inference": GROUND | {"networks", "representations", "losses", "engine"},

@@ -23,6 +23,7 @@ from toonlab.app.reporting.arguments import with_folders
 from toonlab.app.resume import RESUMED, resumed_arguments
 from toonlab.app.sweeps import check_sweep, varied
 from toonlab.app.tasks import help_of, task_of
+from toonlab.app.voting.arguments import with_words
 from toonlab.data.domains import named
 from toonlab.errors import UsageError
 from toonlab.sweeps.command_line import is_sweep, sweep_arguments
@@ -78,6 +79,8 @@ def main(*, config: str, task: str) -> None:
             sys.argv = sweep_arguments(argv) if is_sweep(argv) else resumed_arguments(argv)
         if config == "report":
             sys.argv = with_folders(sys.argv)
+        if config == "vote":
+            sys.argv = with_words(sys.argv)
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")

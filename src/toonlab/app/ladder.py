@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from toonlab.votes.tables import by_rater
+
 TITLES = {
     "gan_v1": "Gan v1",
     "gan_v2": "Gan v2",
@@ -21,7 +23,7 @@ TITLES |= {"cyclegan_v1": TITLES["gan_v1"], "cyclegan_v2": TITLES["gan_v2"]}
 
 
 Ballots = Mapping[str, Counter[str]]
-"""Each rater's picks, by method."""
+"""Each rater's picks, by `Row.key`: the method, or where several runs have it the run."""
 
 
 class Row(NamedTuple):
@@ -34,6 +36,12 @@ class Row(NamedTuple):
     supervised: bool
     about: dict[str, Any]
     is_best: bool = True
+    shares_method: bool = False  # with another run, so that votes for the method could be for either
+
+    @property
+    def key(self) -> str:
+        """What votes for it are counted under."""
+        return str(self.run) if self.shares_method else self.method
 
 
 def _value(row: Row, metric: str, level: str = "value") -> float:
@@ -61,12 +69,8 @@ def vote_table(ballots: Ballots, rows: Sequence[Row]) -> list[str]:
     if not ballots:
         return []
     raters = sorted(ballots)
-    lines = ["", f"| model | {' | '.join(raters)} | Final votes |", "|---" * (len(raters) + 2) + "|"]
-    for row in rows:
-        counts = [ballots[rater][row.method] for rater in raters]
-        title = TITLES.get(row.method, row.method)
-        lines.append(f"| {title} | {' | '.join(map(str, counts))} | {sum(counts)} |")
-    return lines
+    counts = [(TITLES.get(row.method, row.method), [ballots[r][row.key] for r in raters]) for row in rows]
+    return ["", *by_rater(raters, counts)]
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -97,7 +101,7 @@ def spreadsheet(rows: Sequence[Row], ballots: Ballots) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method", "run", "iteration", "supervised", *metrics, *(["votes"] if ballots else [])])
     for row in rows:
-        votes = [sum(ballot[row.method] for ballot in ballots.values())] if ballots else []
+        votes = [sum(ballot[row.key] for ballot in ballots.values())] if ballots else []
         values = [row.scores[metric]["value"] for metric in metrics]
         writer.writerow([row.method, row.run, row.iteration, row.supervised, *values, *votes])
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -105,6 +106,8 @@ def _write_ladder(
         for each, answer in zip(runs, found, strict=True)
         if answer and not answer.styles and not answer.completes
     ]
+    alike = Counter(row.method for row in rows)
+    rows = [row._replace(shares_method=alike[row.method] > 1) for row in rows]
     order = list(TITLES)
     rows.sort(key=lambda row: order.index(row.method) if row.method in order else len(order))
     ballots = read_votes(
