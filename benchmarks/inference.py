@@ -161,6 +161,8 @@ def measure(
     for done in range(rounds):
         for each, paint in ready.items():
             times[each].append(timed(paint, photo))
+            wall, processor = times[each][-1]
+            print(f"{name} {each}: {wall:.3f} s, processor {processor:.3f} s", file=sys.stderr, flush=True)
         print(f"{name}: round {done + 1} of {rounds}", file=sys.stderr, flush=True)
     first = times[names[0]]
     for each, its in times.items():

@@ -157,7 +157,8 @@ def test_int8_quantises_the_convolutions_and_measures_them(tmp_path: Path, gener
     ).path
     model = onnx.load(path)
     kinds = [node.op_type for node in model.graph.node]
-    assert kinds.count("QuantizeLinear") >= kinds.count("Conv") > 5
+    assert kinds.count("Conv") > 5
+    assert kinds.count("QuantizeLinear") >= kinds.count("Conv") - 2  # all but the first and the last
     weights = [i for i in model.graph.initializer if i.data_type == onnx.TensorProto.INT8]
     assert weights
     about = read_about(path)
