@@ -49,7 +49,7 @@ HEADERS = {
 }
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is not let through: a status and one line."""
 
     def __init__(self, status: int, line: str, *, retry: int | None = None) -> None:
@@ -90,7 +90,7 @@ class Guard:
 
         try:
             await self._let_in(scope, receive, answer)
-        except Refused as error:
+        except RefusedError as error:
             if begun:
                 raise
             if scope["path"].rstrip("/") == UPLOAD:
@@ -102,9 +102,9 @@ class Guard:
         self._check_host(headers)
         path, writes = scope["path"], scope["method"] == "POST"
         if scope["method"] not in ("GET", "HEAD", "POST"):
-            raise Refused(405, "this page is read with GET and written to with POST")
+            raise RefusedError(405, "this page is read with GET and written to with POST")
         if not (WRITE if writes else READ).fullmatch(path) or "\\" in path or "\0" in path:
-            raise Refused(403, "not a part of this page")
+            raise RefusedError(403, "not a part of this page")
         if path.startswith(FILE):
             self._check_file(path.removeprefix(FILE))
         if path.rstrip("/") == UPLOAD:
@@ -119,16 +119,16 @@ class Guard:
     def _check_host(self, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
         if self.hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self.hosts:
-            raise Refused(
+            raise RefusedError(
                 403, f"this page is not served as {host!r}: names=[…] of src/serve.py lets a name in"
             )
         origin = headers.get("origin")
         if origin and urlsplit(origin).netloc != host:
-            raise Refused(403, "another site may not use this page")
+            raise RefusedError(403, "another site may not use this page")
 
     def _check_file(self, name: str) -> None:
         if ".." in Path(name).parts or not Path(name).is_absolute() or not self.room.holds(Path(name)):
-            raise Refused(403, "not a file of this page, or deleted in the meantime: paint it once more")
+            raise RefusedError(403, "not a file of this page, or deleted in the meantime: paint it once more")
 
     def _check_call(self, headers: dict[str, str], body: bytes) -> None:
         if not headers.get("content-type", "").startswith("application/json"):
@@ -136,10 +136,10 @@ class Guard:
         try:
             call = json.loads(body or b"null")
         except (ValueError, RecursionError) as error:
-            raise Refused(400, "the body is not JSON") from error
+            raise RefusedError(400, "the body is not JSON") from error
         for path in paths_in(call):
             if ".." in Path(path).parts or not self.room.holds(Path(path)):
-                raise Refused(
+                raise RefusedError(
                     403, "a file has to be uploaded first, to /gradio_api/upload; it may have expired"
                 )
 
@@ -150,9 +150,9 @@ class Guard:
         told = headers.get("content-length", "")
         size = int(told) if told.isascii() and told.isdigit() else most
         if size > most:
-            raise Refused(413, f"larger than the {self.max_upload // 10**6} MB that this page takes")
+            raise RefusedError(413, f"larger than the {self.max_upload // 10**6} MB that this page takes")
         if not self.room.reserve(size):
-            raise Refused(503, "busy: too many uploads at once, try again in a minute", retry=60)
+            raise RefusedError(503, "busy: too many uploads at once, try again in a minute", retry=60)
         taken = 0
         end = asyncio.get_running_loop().time() + UPLOAD_SECONDS
 
@@ -161,10 +161,10 @@ class Guard:
             try:
                 message = await asyncio.wait_for(receive(), end - asyncio.get_running_loop().time())
             except TimeoutError as error:
-                raise Refused(408, "the upload took too long") from error
+                raise RefusedError(408, "the upload took too long") from error
             taken += len(message.get("body", b""))
             if taken > size:
-                raise Refused(413, f"larger than the {self.max_upload // 10**6} MB that this page takes")
+                raise RefusedError(413, f"larger than the {self.max_upload // 10**6} MB that this page takes")
             return message
 
         try:
@@ -192,10 +192,10 @@ async def _whole(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "the line broke off")
+            raise RefusedError(400, "the line broke off")
         body += message.get("body", b"")
         if len(body) > LARGEST_CALL:
-            raise Refused(413, f"larger than the {LARGEST_CALL >> 20} MiB that a call may have")
+            raise RefusedError(413, f"larger than the {LARGEST_CALL >> 20} MiB that a call may have")
         if not message.get("more_body"):
             return bytes(body)
 
@@ -240,7 +240,7 @@ def _with(headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes
     return [*kept, *((name.encode(), value.encode()) for name, value in ours.items())]
 
 
-async def _refuse(error: Refused, send: Send) -> None:
+async def _refuse(error: RefusedError, send: Send) -> None:
     body = json.dumps({"detail": error.line}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     # What is left of the request is not read: the line cannot be used for another.

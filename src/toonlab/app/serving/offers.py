@@ -85,6 +85,7 @@ def given(ckpt: Any) -> list[tuple[str | None, Path]]:
         UsageError: there is no such file, or nothing in a folder.
     """
     ckpt = OmegaConf.to_container(ckpt) if OmegaConf.is_config(ckpt) else ckpt
+    pairs: list[tuple[str | None, Any]]
     if isinstance(ckpt, dict):
         pairs = [(str(name), path) for name, path in ckpt.items()]
     else:
@@ -103,10 +104,8 @@ def given(ckpt: Any) -> list[tuple[str | None, Path]]:
 
 
 def _checkpoints(path: Path) -> list[Path]:
-    if path.is_dir() and not (path / "checkpoints").is_dir():
-        if inside := sorted(path.glob("*/checkpoints/last.ckpt"), key=_by_number):
-            return inside
-    return [locate(path)] if path.is_dir() or not path.exists() else [path]
+    inside = sorted(path.glob("*/checkpoints/last.ckpt"), key=_by_number) if path.is_dir() else []
+    return inside or [locate(path)]
 
 
 def _by_number(checkpoint: Path) -> tuple[int, str]:

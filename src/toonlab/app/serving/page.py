@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 from omegaconf import DictConfig
 
-from toonlab.app.serving.parts import Camera, Film, Photo
+from toonlab.app.serving import parts
 from toonlab.app.serving.settings import Settings
 from toonlab.app.serving.work import Studio
 from toonlab.errors import UsageError
@@ -78,9 +78,7 @@ class _PictureTab:
     def __init__(self) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
-                self.photo = Photo(
-                    label="Photo", sources=["upload", "clipboard"], height=430, elem_id="photo"
-                )
+                self.photo = parts.photo(label="Photo", height=430, elem_id="photo")
                 self.button = gr.Button("Paint it", variant="primary", elem_id="paint")
             with gr.Column(min_width=300):
                 self.slider = gr.ImageSlider(
@@ -111,7 +109,7 @@ class _PictureTab:
             file: str,
             progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio looks for it)
         ) -> tuple[Any, Any, str]:
-            """Paint a picture: returns the full-size file, (before, after) made small, and a line about it."""
+            """Paint a picture: returns the full-size file, (before, after) made small, and a line."""
             if photo is None:
                 raise UsageError("there is no photo yet: drop one on the page first")
             wish = settings.wish(model, emphasis, style, second_style, share, strength, keep_color, quality)
@@ -133,7 +131,7 @@ class _FilmTab:
     def __init__(self) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
-                self.film = Film(label="Film", sources=["upload"], height=430, elem_id="film")
+                self.film = parts.film(label="Film", height=430, elem_id="film")
                 self.temporal = gr.Radio(
                     [("as painted", "none"), ("less flicker", "flow")],
                     value="none",
@@ -142,7 +140,7 @@ class _FilmTab:
                 )
                 self.button = gr.Button("Paint it", variant="primary", elem_id="paint-film")
             with gr.Column(min_width=300):
-                self.view = Film(
+                self.view = parts.film(
                     label="Painted",
                     interactive=False,
                     height=430,
@@ -188,9 +186,7 @@ class _CameraTab:
     def __init__(self) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
-                self.camera = Camera(
-                    label="Camera", sources=["webcam"], streaming=True, height=430, elem_id="camera"
-                )
+                self.camera = parts.camera(label="Camera", height=430, elem_id="camera")
             with gr.Column(min_width=300):
                 self.view = gr.Image(
                     label="Painted live",

@@ -1,65 +1,62 @@
 """Gradio's components, made to read nothing but uploaded files.
 
-As they come they fetch addresses that a visitor names, and decode what they are given before its size is looked
-at. Gradio picks a component's code in the browser by the name of its base class (`is_template`).
+As they come they fetch addresses that a visitor names, decode what they are given before its size is looked
+at, and start ffmpeg. They are changed one by one: Gradio writes a stub file beside every subclass.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.blocks import Block
-from gradio.data_classes import FileData, ImageData
-from gradio_client.utils import is_http_url_like
+from gradio.data_classes import FileData
 
 from toonlab.app.serving.work import frame_of
 
+Part = TypeVar("Part", gr.Image, gr.Video)
 
-async def _uploaded(part: Block, path: Any) -> str | None:
-    """Refuse addresses, which the base class would fetch."""
-    if path is not None and is_http_url_like(str(path)):
-        raise gr.Error("upload the file: this page fetches no addresses", print_exception=False)
-    moved: str | None = await Block.async_move_resource_to_block_cache(part, path)
-    return moved
+CAMERA_PIXELS = 4096 * 2160
 
 
-class Photo(gr.Image):
-    """A picture, handed on as its file: neither decoded nor converted."""
-
-    is_template = True
-    async_move_resource_to_block_cache = _uploaded
-
-    def preprocess(self, payload: ImageData | None) -> Any:  # type: ignore[override]
-        """Return the uploaded file's path."""
-        return Path(payload.path) if payload is not None and payload.path else None
+def photo(**about: Any) -> gr.Image:
+    """Return a place for a picture, which is handed on as its file: neither decoded nor converted."""
+    return _plain(gr.Image(sources=["upload", "clipboard"], **about))
 
 
-class Camera(gr.Image):
-    """A live camera, handed on as a small picture."""
-
-    is_template = True
-    async_move_resource_to_block_cache = _uploaded
-    max_pixels = 4096 * 2160
-
-    def preprocess(self, payload: ImageData | None) -> Any:  # type: ignore[override]
-        """Return the frame."""
-        if payload is None or not payload.url:
-            return None
-        return frame_of(payload.url, max_pixels=self.max_pixels)
+def film(**about: Any) -> gr.Video:
+    """Return a place for a film, handed on, and handed out, as the file that it is."""
+    part = _plain(gr.Video(sources=["upload"], **about))
+    part.postprocess = _as_it_is
+    return part
 
 
-class Film(gr.Video):
-    """A film, handed on as its file and handed out as it is: never converted by a program."""
+def camera(**about: Any) -> gr.Image:
+    """Return a live camera, whose frames are handed on as pictures."""
+    part = _plain(gr.Image(sources=["webcam"], streaming=True, **about))
 
-    is_template = True
-    async_move_resource_to_block_cache = _uploaded
+    def frame(payload: Any) -> Any:
+        return None if payload is None or not payload.url else frame_of(payload.url, max_pixels=CAMERA_PIXELS)
 
-    def preprocess(self, payload: Any) -> Any:
-        """Return the uploaded file's path."""
-        return Path(payload.path) if payload is not None else None
+    part.preprocess = frame  # type: ignore[method-assign]
+    return part
 
-    def postprocess(self, value: Any) -> Any:
-        """Return the file as it is."""
-        return None if value is None else FileData(path=str(value), orig_name=Path(value).name)
+
+def _plain(part: Part) -> Part:
+    async def only_uploads(path: Any) -> str | None:
+        if "://" in str(path or ""):
+            raise gr.Error("upload the file: this page fetches no addresses", print_exception=False)
+        return await Block.async_move_resource_to_block_cache(part, path)
+
+    part.async_move_resource_to_block_cache = only_uploads  # type: ignore[method-assign, assignment]
+    part.preprocess = _path  # type: ignore[method-assign, assignment]
+    return part
+
+
+def _path(payload: Any) -> Path | None:
+    return Path(payload.path) if payload is not None and payload.path else None
+
+
+def _as_it_is(value: Any) -> FileData | None:
+    return None if value is None else FileData(path=str(value), orig_name=Path(value).name)

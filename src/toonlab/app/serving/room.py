@@ -37,7 +37,7 @@ class Room:
         self._mutex = threading.Lock()
 
     def reserve(self, size: int) -> bool:
-        """Promise `size` bytes to an upload; False if they are not to be had. Deletes old files if need be."""
+        """Promise `size` bytes to an upload, deleting old files if need be; False if there is no room."""
         with self._mutex:
             if self._held() + self._reserved + size > self.budget:
                 self._sweep(self.budget - self._reserved - size)

@@ -171,7 +171,7 @@ def _address(host: str, port: int) -> str:
 def _ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end the server as Ctrl-C does, its folder deleted."""
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections import OrderedDict
@@ -103,12 +104,12 @@ class Shelf:
         return Loaded(painter.drawer(self.cfg), {}, {}, 0) if path is None else load(self.cfg, path)
 
 
-def _in_turn(stylizer: Stylizer, turn: threading.RLock) -> Stylizer:  # type: ignore[valid-type]
+def _in_turn(stylizer: Stylizer, turn: contextlib.AbstractContextManager[Any]) -> Stylizer:
     """Let `paint` wait for the device: tiles of one network share its norms, so two must not be at it."""
     paint = stylizer.paint
 
     def waiting(*arguments: Any, **more: Any) -> Any:
-        with turn:  # type: ignore[attr-defined]
+        with turn:
             return paint(*arguments, **more)
 
     stylizer.paint = waiting  # type: ignore[method-assign]

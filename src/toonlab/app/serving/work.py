@@ -8,6 +8,7 @@ import io
 import re
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ class Studio:
         seconds = time.monotonic() - begun
         before = self._preview(source, folder / "before.jpg")
         after = self._preview(full, folder / "after.jpg")
-        return Painted(before, after, full, f"{width} × {height} pixels in {seconds:.1f} s")
+        return Painted(before, after, full, f"{width} by {height} pixels in {seconds:.1f} s")
 
     def film(self, source: Path, wish: Wish, temporal: str, on_part: OnPart) -> tuple[Path, str]:
         """Paint an uploaded film.
@@ -81,7 +82,7 @@ class Studio:
             UsageError: it cannot be painted; the message says why and names no path.
         """
         try:
-            from toonlab.inference.film import paint_film
+            paint_film = import_module("toonlab.inference.film").paint_film
         except ImportError as error:
             raise UsageError("this toonlab does not paint films yet: paint a picture") from error
         check_film(source, max_pixels=self.cfg.max_pixels, max_frames=self.cfg.max_frames)
