@@ -8,10 +8,12 @@ import http.client
 import json
 import re
 import signal
+import struct
 import subprocess
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +53,18 @@ def checkpoints(folder: Path) -> str:
     return f"ckpt=[{folder / '0_whitebox'},{folder / '1_whitebox'},{both}]"
 
 
+def bomb(side: int) -> bytes:
+    """A PNG whose header promises `side` by `side` pixels; there is nothing in it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
 @dataclasses.dataclass
 class Served:
     """A page's process."""
@@ -68,11 +82,6 @@ class Served:
         """Resident MiB now."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
-
-    @property
-    def folder(self) -> Path:
-        """The folder of uploads and results, out of a file's address."""
-        return Path(self.upload(b"x", "x.png")).parents[1]
 
     def ask(
         self,

@@ -1,22 +1,30 @@
-"""The served page over plain HTTP: it paints, refuses in one line, and gives away nothing that is not its own."""
+"""The served page over plain HTTP: it paints, or says why not, and gives away nothing but its own."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from browsed import browsed, drop, shown
 from commands import Cli
 from marked import scene
-from served import Served, checkpoints, served
+from served import Served, bomb, checkpoints, served
+from toonlab.app import serve
+from toonlab.app.cli import CONF
+from toonlab.app.serving.port import hosts_of, listen, warn_if_open
+from toonlab.errors import UsageError
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[serve]")
 
@@ -83,11 +91,6 @@ def test_jpeg_stays_jpeg_unless_asked_otherwise_and_alpha_is_kept(page: Served) 
     assert "/" not in told.replace("glass-cartoon.jpg", "")  # no folder of the server is told
 
 
-def bomb() -> bytes:
-    """A PNG of 20,000 by 20,000 pixels in 50 kB."""
-    return encoded(Image.new("1", (20_000, 20_000)), optimize=True)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -96,7 +99,7 @@ def bomb() -> bytes:
         ("page.html", b"<script>alert(1)</script>", "not a picture"),
         ("draw.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "not a picture"),
         ("cut.png", PHOTO[: len(PHOTO) // 2], "truncated"),
-        ("bomb.png", bomb(), "too large"),
+        ("bomb.png", bomb(20_000), "too large"),
         ("wide.png", encoded(Image.new("L", (400, 300))), "too large: 400x300"),
         ("<b>x</b>.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
     ],
@@ -286,57 +289,142 @@ def test_uploads_are_bounded_together(page: Served) -> None:
     assert answers.index(503) > 15
 
 
+def test_a_visitor_paints_compares_chooses_errs_reloads_and_goes_on(page: Served) -> None:
+    with browsed(page) as (tab, trouble):
+        assert tab.title() == "toonlab"
+        drop(tab, "my dog.png", PHOTO)
+        tab.click("#paint")
+        tab.wait_for_selector("#result img")
+        tab.wait_for_function("document.querySelector('#line').innerText.includes('90 by 60')")
+        first = shown(tab)
+        sizes = tab.eval_on_selector_all("#result img", "all => all.map(i => i.naturalWidth)")
+        assert sizes == [90, 90]
+        with tab.expect_download() as waiting:
+            tab.click("#download")
+        assert waiting.value.suggested_filename == "my dog-cartoon.png"
+        assert Image.open(waiting.value.path()).size == (90, 60)
+
+        def covered() -> float:
+            look = (
+                "all => Math.min(...all.map(i => parseFloat((getComputedStyle(i).clipPath.match(/[0-9.]+%/g) "
+            )
+            look += "|| ['100%']).sort().at(-1))))"
+            return float(tab.eval_on_selector_all("#result img", look))
+
+        before, box = covered(), tab.locator("#result img").first.bounding_box()
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tab.mouse.move(*middle)
+        tab.mouse.down()
+        tab.mouse.move(middle[0] + box["width"] / 4, middle[1], steps=4)
+        tab.mouse.up()
+        assert covered() != before
+
+        assert not tab.is_visible("#style")
+        tab.click("#model input")
+        tab.get_by_role("option", name="adapted_cartoongan").click()
+        tab.wait_for_selector("#style")
+        assert not tab.is_visible("#strength")
+        assert not tab.is_visible("#emphasis")
+        tab.click("#paint")
+        tab.wait_for_function(
+            f"!{json.dumps(first)}.includes(document.querySelectorAll('#result img')[1]?.src)"
+        )
+        assert trouble == []
+
+        tab.click("#photo button[aria-label*=lear], #photo button[aria-label*=emove]")
+        drop(tab, "broken.png", PHOTO[:200])
+        tab.click("#paint")
+        tab.wait_for_selector("text=truncated")
+        assert trouble == []
+
+        tab.reload()
+        drop(tab, "again.png", PHOTO)
+        tab.click("#paint")
+        tab.wait_for_selector("#result img")
+        assert trouble == []
+
+
 # The last test of the page that is shared: it ends it.
-def test_ctrl_c_ends_it_with_130_and_deletes_its_folder(page: Served, tmp_path: Path) -> None:
-    folder = next(Path("/proc", str(page.process.pid), "cwd").resolve().glob("*"), tmp_path)
-    assert folder.exists()
+def test_ctrl_c_ends_it_with_130_and_deletes_its_folder(page: Served) -> None:
     held = [p for p in Path("/proc", str(page.process.pid), "fd").iterdir() if p.resolve().name == ".lock"]
     room = held[0].resolve().parent
     assert room.is_dir()
+    already = len(page.said)
     assert page.interrupt() == 130
     assert not room.exists()
-    assert not any("Traceback" in line for line in page.said), page.said
+    assert "".join(page.said[already:]).split() == ["interrupted"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["ckpt=nowhere"], ["ckpt=nowhere", "no such file"]),
+        (["ckpt=[]"], ["ckpt=[]", "RUN_DIR"]),
+        (["ckpt=x", "method=flow"], ["ckpt=…", "method=…", "not both"]),
         (["ckpt=x", "port=99999"], ["port=99999"]),
-        (["ckpt=x", "host=203.0.113.9", "port=auto"], ["host=203.0.113.9", "not an address of this machine"]),
+        (["ckpt=x", "port=any"], ["port=any", "auto"]),
+        (["ckpt=x", "host=203.0.113.9"], ["host=203.0.113.9", "not an address of this machine"]),
         (["ckpt=x", "auth=anna"], ["auth", "USER:PASSWORD"]),
         (["ckpt=x", "queue=0"], ["queue=0"]),
-        ([], ["ckpt=… is required"]),
+        (["ckpt=x", "max_disk=10"], ["max_disk=10", "max_upload=100"]),
+        (["ckpt=x", "strength=2"], ["strength=2"]),
     ],
 )
-def test_mistakes_are_one_line(cli: Cli, arguments: list[str], words: list[str]) -> None:
-    result = cli("serve", *arguments)
-    assert result.returncode == 2, result.stdout
-    (line,) = result.stderr.strip().splitlines()
+def test_mistakes_are_one_line(
+    composed: Callable[..., DictConfig], arguments: list[str], words: list[str]
+) -> None:
+    free = [] if any("port" in each for each in arguments) else ["port=auto"]
+    with pytest.raises(UsageError) as told:
+        serve.run(composed(*free, *arguments, config="serve"))
     for word in words:
-        assert word in line
+        assert word in str(told.value)
+    assert "\n" not in str(told.value)
 
 
-def test_a_taken_port_is_one_line(cli: Cli, tmp_path: Path) -> None:
+def test_a_taken_port_is_one_line(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = cli("serve", "method=flow", f"port={port}")
+        result = cli("serve", "ckpt=nowhere", f"port={port}")
     assert result.returncode == 2
-    assert (
-        result.stderr.strip()
-        == f"error: port={port}: is taken by another program; name another, or port=auto"
-    )
+    said = f"error: port={port}: is taken by another program; name another, or port=auto"
+    assert result.stderr.strip() == said
 
 
-def test_without_gradio_one_line_says_what_to_install(cli: Cli, tmp_path: Path) -> None:
-    hidden = tmp_path / "hidden"
-    hidden.mkdir()
-    code = "import sys, importlib.util as u; f = u.find_spec\n"
-    code += "u.find_spec = lambda n, *a: None if n == 'gradio' else f(n, *a)\n"
-    (hidden / "sitecustomize.py").write_text(code)
-    result = cli("serve", "method=flow", PYTHONPATH=str(hidden))
-    assert result.returncode == 2
-    assert "pip install -e '.[serve]'" in result.stderr
+def test_without_gradio_one_line_says_what_to_install(
+    composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[serve\]'"):
+        serve.run(composed("ckpt=x", config="serve"))
+
+
+def test_nobody_else_is_let_in_unless_asked(caplog: pytest.LogCaptureFixture) -> None:
+    assert OmegaConf.load(CONF / "serve.yaml").host == "127.0.0.1"
+    with listen("127.0.0.1", "auto") as socket_of_this_machine:
+        assert socket_of_this_machine.getsockname()[0] == "127.0.0.1"
+    assert hosts_of("127.0.0.1", ["proxy.example"]) == {"127.0.0.1", "localhost", "::1", "proxy.example"}
+    assert hosts_of("0.0.0.0", []) is None
+    warn_if_open(OmegaConf.create({"host": "127.0.0.1", "auth": None}))
+    assert caplog.text == ""
+    warn_if_open(OmegaConf.create({"host": "0.0.0.0", "auth": None}))
+    assert "everybody who can reach this machine" in caplog.text
+    warn_if_open(OmegaConf.create({"host": "0.0.0.0", "auth": "a:b"}))
+    assert "who knows the password" in caplog.text
+
+
+@pytest.mark.slow
+def test_with_a_password_nothing_is_given_without_it(tmp_path: Path) -> None:
+    with served(tmp_path, "method=flow", "auth=anna:secret") as page:
+        for path in ("/config", "/gradio_api/info", "/gradio_api/queue/data?session_hash=x"):
+            assert page.ask(path)[0] == 401, path
+        assert page.send(PHOTO, "a.png")[0] == 401
+        assert page.call("/gradio_api/call/paint", {"data": []})[0] == 401
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert page.ask("/login", body=b"username=anna&password=wrong", headers=form)[0] == 400
+        status, _, headers = page.ask("/login", body=b"username=anna&password=secret", headers=form)
+        assert status == 200
+        assert page.ask("/config", headers={"Cookie": headers["set-cookie"].partition(";")[0]})[0] == 200
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import os
 from omegaconf import DictConfig
 
 from toonlab.app.serving.offers import Offer, offers
+from toonlab.app.serving.port import credentials, listen, warn_if_open
 from toonlab.app.serving.room import room
 from toonlab.app.serving.shelf import Shelf
 from toonlab.app.serving.work import Studio
@@ -29,7 +30,12 @@ def run(cfg: DictConfig) -> None:
         raise UsageError("the page needs Gradio, which is not installed: pip install -e '.[serve]'")
     _check(cfg)
     device = device_named(cfg.device)
-    with room(budget=int(cfg.max_disk * 10**6), seconds=cfg.keep_minutes * 60) as own:
+    with (
+        listen(cfg.host, cfg.port) as listening,
+        room(budget=int(cfg.max_disk * 10**6), seconds=cfg.keep_minutes * 60) as own,
+    ):
+        offered = offers(cfg)
+        log.info("%s", _list(offered))
         # Read when Gradio is imported, and when it stores an upload.
         os.environ |= {
             "GRADIO_TEMP_DIR": str(own.path),
@@ -40,14 +46,10 @@ def run(cfg: DictConfig) -> None:
         }
         for name in ("GRADIO_SHARE", "GRADIO_ROOT_PATH", "GRADIO_ALLOWED_PATHS", "GRADIO_MCP_SERVER"):
             os.environ.pop(name, None)
-        from toonlab.app.serving.server import credentials, listen, serve, warn_if_open
+        from toonlab.app.serving.server import serve
 
-        credentials(cfg.auth)
-        with listen(cfg.host, cfg.port) as listening:
-            offered = offers(cfg)
-            log.info("%s", _list(offered))
-            warn_if_open(cfg)
-            serve(cfg, Studio(cfg, Shelf(cfg, offered, device), own), own, listening)
+        warn_if_open(cfg)
+        serve(cfg, Studio(cfg, Shelf(cfg, offered, device), own), own, listening)
 
 
 def _check(cfg: DictConfig) -> None:
@@ -74,6 +76,7 @@ def _check(cfg: DictConfig) -> None:
             raise UsageError(f"{key}={cfg[key]}: a number above 0")
     if cfg.max_disk < cfg.max_upload:
         raise UsageError(f"max_disk={cfg.max_disk}: no room for a file of max_upload={cfg.max_upload} MB")
+    credentials(cfg.auth)
     if not 0 <= cfg.strength <= 1:
         raise UsageError(
             f"strength={cfg.strength} is not in [0, 1]: 0 is the raw cartoon, 1 the filtered one"

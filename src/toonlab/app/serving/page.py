@@ -108,22 +108,29 @@ class _PictureTab:
             quality: Any,
             file: str,
             progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio looks for it)
-        ) -> tuple[Any, Any, str]:
+        ) -> tuple[str, tuple[str, str], str]:
             """Paint a picture: returns the full-size file, (before, after) made small, and a line."""
             if photo is None:
                 raise UsageError("there is no photo yet: drop one on the page first")
             wish = settings.wish(model, emphasis, style, second_style, share, strength, keep_color, quality)
             done = studio.picture(photo, wish, file, _telling(progress, "painting", "tile"))
-            ready = gr.DownloadButton(value=str(done.full), interactive=True)
-            return ready, (str(done.before), str(done.after)), done.line
+            return str(done.full), (str(done.before), str(done.after)), done.line
 
-        self.button.click(
+        done = self.button.click(
             paint,
             [self.photo, *settings.inputs, settings.kind],
             [self.download, self.slider, self.line],
             api_name="paint",
             concurrency_id="device",
             show_progress_on=self.slider,
+        )
+        done.success(
+            lambda: gr.update(interactive=True),
+            None,
+            self.download,
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
         )
 
 

@@ -35,14 +35,14 @@ class Settings:
         )
         # All choices of all models, so that a call of another program may name any; the page narrows them.
         self.emphasis = gr.Radio(
-            emphases or [OWN],
+            [*emphases, OWN],
             value=_first(_all([first.variants])),
             label="Emphasis",
             elem_id="emphasis",
             visible=len(first.variants) > 1,
         )
         self.style = gr.Dropdown(
-            styles or [OWN],
+            [*styles, OWN],
             value=_first(variant.styles),
             label="Style",
             elem_id="style",

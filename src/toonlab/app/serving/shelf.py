@@ -70,7 +70,9 @@ class Shelf:
             raise UsageError(f"there is no model {wish.model} here: use {', '.join(self.offered)}")
         wish = wish._replace(style=None) if not self._styles(wish) else wish
         with self._mutex:
-            return _kept(self._ready, wish, self.cfg.keep, lambda: self._make(wish))
+            ready = _kept(self._ready, wish, self.cfg.keep, lambda: self._make(wish))
+            self._loaded.move_to_end(self._path(wish))
+            return ready
 
     def held(self) -> int:
         """Return how many networks are in memory: checkpoints, and painters made of them."""
