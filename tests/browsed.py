@@ -52,8 +52,9 @@ def browsed(
 
 def drop(tab: Any, name: str, content: bytes, *, where: str = "#photo", kind: str = "image/png") -> None:
     """Choose a file as a visitor does."""
-    tab.set_input_files(f"{where} input[type=file]", {"name": name, "mimeType": kind, "buffer": content})
-    tab.wait_for_load_state("networkidle")
+    with tab.expect_response(lambda answer: "/gradio_api/upload?" in answer.url):
+        tab.set_input_files(f"{where} input[type=file]", {"name": name, "mimeType": kind, "buffer": content})
+    tab.wait_for_selector(f"{where} img, {where} video")
 
 
 def shown(tab: Any) -> list[str]:

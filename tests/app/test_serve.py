@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from browsed import browsed, drop, shown
-from commands import Cli
 from marked import scene
 from served import Served, bomb, checkpoints, served
 from toonlab.app import serve
@@ -62,6 +61,61 @@ def test_a_picture_is_painted_at_full_size_under_its_own_name(page: Served) -> N
     assert Image.open(io.BytesIO(page.file(before))).size == (90, 60)
     assert Image.open(io.BytesIO(page.file(after))).format == "JPEG"
     assert line.startswith("90 by 60 pixels in ")
+
+
+def test_a_visitor_paints_compares_chooses_errs_reloads_and_goes_on(page: Served) -> None:
+    with browsed(page) as (tab, trouble):
+        assert tab.title() == "toonlab"
+        drop(tab, "my dog.png", PHOTO)
+        tab.click("#paint")
+        tab.wait_for_selector("#result img")
+        tab.wait_for_function("document.querySelector('#line').innerText.includes('90 by 60')")
+        first = shown(tab)
+        sizes = tab.eval_on_selector_all("#result img", "all => all.map(i => i.naturalWidth)")
+        assert sizes == [90, 90]
+        with tab.expect_download() as waiting:
+            tab.click("#download")
+        assert waiting.value.suggested_filename == "my dog-cartoon.png"
+        assert Image.open(waiting.value.path()).size == (90, 60)
+
+        def covered() -> float:
+            look = (
+                "all => Math.min(...all.map(i => parseFloat((getComputedStyle(i).clipPath.match(/[0-9.]+%/g) "
+            )
+            look += "|| ['100%']).sort().at(-1))))"
+            return float(tab.eval_on_selector_all("#result img", look))
+
+        before, box = covered(), tab.locator("#result img").first.bounding_box()
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tab.mouse.move(*middle)
+        tab.mouse.down()
+        tab.mouse.move(middle[0] + box["width"] / 4, middle[1], steps=4)
+        tab.mouse.up()
+        assert covered() != before
+
+        assert not tab.is_visible("#style")
+        tab.click("#model input")
+        tab.get_by_role("option", name="adapted_cartoongan").click()
+        tab.wait_for_selector("#style")
+        assert not tab.is_visible("#strength")
+        assert not tab.is_visible("#emphasis")
+        tab.click("#paint")
+        tab.wait_for_function(
+            f"!{json.dumps(first)}.includes(document.querySelectorAll('#result img')[1]?.src)"
+        )
+        assert trouble == []
+
+        tab.click("#photo button[aria-label*=lear], #photo button[aria-label*=emove]")
+        drop(tab, "broken.png", PHOTO[:200])
+        tab.click("#paint")
+        tab.wait_for_selector("text=truncated")
+        assert trouble == []
+
+        tab.reload()
+        drop(tab, "again.png", PHOTO)
+        tab.click("#paint")
+        tab.wait_for_selector("#result img")
+        assert trouble == []
 
 
 def test_every_choice_changes_the_picture(page: Served) -> None:
@@ -289,61 +343,6 @@ def test_uploads_are_bounded_together(page: Served) -> None:
     assert answers.index(503) > 15
 
 
-def test_a_visitor_paints_compares_chooses_errs_reloads_and_goes_on(page: Served) -> None:
-    with browsed(page) as (tab, trouble):
-        assert tab.title() == "toonlab"
-        drop(tab, "my dog.png", PHOTO)
-        tab.click("#paint")
-        tab.wait_for_selector("#result img")
-        tab.wait_for_function("document.querySelector('#line').innerText.includes('90 by 60')")
-        first = shown(tab)
-        sizes = tab.eval_on_selector_all("#result img", "all => all.map(i => i.naturalWidth)")
-        assert sizes == [90, 90]
-        with tab.expect_download() as waiting:
-            tab.click("#download")
-        assert waiting.value.suggested_filename == "my dog-cartoon.png"
-        assert Image.open(waiting.value.path()).size == (90, 60)
-
-        def covered() -> float:
-            look = (
-                "all => Math.min(...all.map(i => parseFloat((getComputedStyle(i).clipPath.match(/[0-9.]+%/g) "
-            )
-            look += "|| ['100%']).sort().at(-1))))"
-            return float(tab.eval_on_selector_all("#result img", look))
-
-        before, box = covered(), tab.locator("#result img").first.bounding_box()
-        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        tab.mouse.move(*middle)
-        tab.mouse.down()
-        tab.mouse.move(middle[0] + box["width"] / 4, middle[1], steps=4)
-        tab.mouse.up()
-        assert covered() != before
-
-        assert not tab.is_visible("#style")
-        tab.click("#model input")
-        tab.get_by_role("option", name="adapted_cartoongan").click()
-        tab.wait_for_selector("#style")
-        assert not tab.is_visible("#strength")
-        assert not tab.is_visible("#emphasis")
-        tab.click("#paint")
-        tab.wait_for_function(
-            f"!{json.dumps(first)}.includes(document.querySelectorAll('#result img')[1]?.src)"
-        )
-        assert trouble == []
-
-        tab.click("#photo button[aria-label*=lear], #photo button[aria-label*=emove]")
-        drop(tab, "broken.png", PHOTO[:200])
-        tab.click("#paint")
-        tab.wait_for_selector("text=truncated")
-        assert trouble == []
-
-        tab.reload()
-        drop(tab, "again.png", PHOTO)
-        tab.click("#paint")
-        tab.wait_for_selector("#result img")
-        assert trouble == []
-
-
 # The last test of the page that is shared: it ends it.
 def test_ctrl_c_ends_it_with_130_and_deletes_its_folder(page: Served) -> None:
     held = [p for p in Path("/proc", str(page.process.pid), "fd").iterdir() if p.resolve().name == ".lock"]
@@ -381,13 +380,12 @@ def test_mistakes_are_one_line(
     assert "\n" not in str(told.value)
 
 
-def test_a_taken_port_is_one_line(cli: Cli) -> None:
+def test_a_taken_port_is_one_line(composed: Callable[..., DictConfig]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = cli("serve", "ckpt=nowhere", f"port={port}")
-    assert result.returncode == 2
-    said = f"error: port={port}: is taken by another program; name another, or port=auto"
-    assert result.stderr.strip() == said
+        with pytest.raises(UsageError) as told:
+            serve.run(composed("ckpt=nowhere", f"port={port}", config="serve"))
+    assert str(told.value) == f"port={port}: is taken by another program; name another, or port=auto"
 
 
 def test_without_gradio_one_line_says_what_to_install(

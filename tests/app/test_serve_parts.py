@@ -92,14 +92,25 @@ def test_a_damaged_checkpoint_is_found_at_the_start(tmp_path: Path, composed: Co
         offers(composed(f"ckpt={bad}", config="serve"))
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Three checkpoints of White-box and one of two styles."""
+    folder = tmp_path_factory.mktemp("trained")
+    paths = {f"m{n}": filtered(folder / f"{n}.ckpt", seed=n) for n in range(3)}
+    paths["s"] = checkpoint(folder / "s.ckpt", styled("a", "b"))
+    return ", ".join(f"{name}: {path}" for name, path in paths.items())
+
+
+READ: dict[str, Any] = {}
+
+
 @pytest.fixture
-def shelf(tmp_path: Path, composed: Composed) -> Shelf:
-    """Three checkpoints of White-box and one of two styles; two are kept in memory."""
-    paths = {f"m{n}": filtered(tmp_path / f"{n}.ckpt", seed=n) for n in range(3)}
-    paths["s"] = checkpoint(tmp_path / "s.ckpt", styled("a", "b"))
-    ckpt = ", ".join(f"{name}: {path}" for name, path in paths.items())
-    cfg = composed(f"ckpt={{{ckpt}}}", "keep=2", "tile=160", config="serve")
-    return Shelf(cfg, offers(cfg), torch.device("cpu"))
+def shelf(trained: str, composed: Composed) -> Shelf:
+    """Two networks are kept in memory."""
+    cfg = composed(f"ckpt={{{trained}}}", "keep=2", "tile=160", config="serve")
+    if trained not in READ:  # what they are is read once for all tests
+        READ[trained] = offers(cfg)
+    return Shelf(cfg, READ[trained], torch.device("cpu"))
 
 
 def test_networks_are_read_when_asked_for_and_few_are_kept(
