@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -437,3 +440,27 @@ def test_sigterm_ends_it_with_143_and_what_a_killed_one_left_is_deleted(tmp_path
             assert own != left
             assert second.interrupt(signal.SIGTERM) == 143
         assert not list(tmp_path.glob("toonlab-serve-*"))
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_docs_work(tmp_path: Path) -> None:
+    """Both ways to call the page from another program, as docs/serve.md has them."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    text = (CONF.parent / "docs" / "serve.md").read_text()
+    calls = text.partition("## From another program")[2]
+    python, shell = re.findall(r"```(?:python|bash)\n(.*?)```", calls, re.DOTALL)
+    Image.fromarray(scene(0, width=60, height=40)).save(tmp_path / "photo.jpg")
+    with served(tmp_path, "method=flow") as page:
+        begun = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 300}
+        code = python.replace("7860", str(page.port)) + "\nprint(file, line, sep='|')"
+        said = subprocess.run([sys.executable, "-c", code], **begun)
+        assert said.returncode == 0, said.stderr
+        file, line = said.stdout.strip().splitlines()[-1].split("|")
+        assert Path(file).name == "photo-cartoon.jpg"
+        assert Image.open(file).size == (60, 40)
+        assert line.startswith("60 by 40 pixels in ")
+        said = subprocess.run(["bash", "-c", shell.replace("7860", str(page.port))], **begun)
+        assert "event: complete" in said.stdout, said.stdout + said.stderr
+        full, _, _ = json.loads(said.stdout.rpartition("data: ")[2])
+        assert Image.open(io.BytesIO(page.file(full))).size == (60, 40)
