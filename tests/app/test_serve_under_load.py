@@ -142,22 +142,17 @@ def test_fifty_at_once_are_all_answered_in_bounded_memory(tmp_path: Path) -> Non
             log.info("wave %d: %.0f s, %s", wave, time.monotonic() - begun, dict(found))
             log.info("MiB: %.0f before, %.0f at most, %.0f after", start, memory.most, page.rss)
             assert len(answers) == VISITORS
-            good = {kind: n for (who, kind), n in found.items() if who != "hostile"}
+            good = Counter({kind: n for (who, kind), n in found.items() if who != "hostile"})
             assert set(good) <= {"painted", "busy"}, found
-            assert good["painted"] >= 20, found  # as many as may wait, and the one at work
-            bad = {kind for (who, kind) in found if who == "hostile"}
-            assert bad <= {
-                "refused 413",
-                "refused 400",
-                "refused 403",
-                "refused 422",
-                "told",
-                "gone",
-                "busy",
-            }, bad
+            bad = Counter({kind: n for (who, kind), n in found.items() if who == "hostile"})
+            assert set(bad) <= {*(f"refused {n}" for n in (400, 403, 413, 422)), "told", "gone", "busy"}, bad
+            # As many as may wait, and not one less: the places were theirs, or an attacker's that was told.
+            assert good["painted"] + bad["told"] >= 20, found
+            assert good["painted"] >= 14, found
             assert page.process.poll() is None
             assert memory.most < start + ABOVE
             ends.append(page.rss)
+        log.info("a picture alone, afterwards: %s", painted(page, photo(1), "after.jpg"))
         assert ends[1] < ends[0] + 150  # a second wave takes no more than the first left
         assert painted(page, photo(1), "after.jpg") == "painted"
         assert page.ask("/")[0] == 200

@@ -8,6 +8,7 @@ import os
 
 from omegaconf import DictConfig
 
+from toonlab.app.memory import few_arenas
 from toonlab.app.serving.offers import Offer, offers
 from toonlab.app.serving.port import credentials, listen, warn_if_open
 from toonlab.app.serving.room import room
@@ -26,6 +27,7 @@ def run(cfg: DictConfig) -> None:
         UsageError: Gradio is not installed, the port is taken, or a checkpoint cannot be used.
     """
     quiet()
+    few_arenas()
     if importlib.util.find_spec("gradio") is None:
         raise UsageError("the page needs Gradio, which is not installed: pip install -e '.[serve]'")
     _check(cfg)

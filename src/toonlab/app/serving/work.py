@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from PIL import Image, ImageOps
 
 from toonlab import images
+from toonlab.app.memory import give_back
 from toonlab.app.serving.limits import FORMATS, check_film, check_picture
 from toonlab.app.serving.room import Room
 from toonlab.app.serving.shelf import Shelf, Wish
@@ -73,6 +74,7 @@ class Studio:
         seconds = time.monotonic() - begun
         before = self._preview(source, folder / "before.jpg")
         after = self._preview(full, folder / "after.jpg")
+        give_back()
         return Painted(before, after, full, f"{width} by {height} pixels in {seconds:.1f} s")
 
     def film(self, source: Path, wish: Wish, temporal: str, on_part: OnPart) -> tuple[Path, str]:
