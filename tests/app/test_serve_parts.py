@@ -187,8 +187,24 @@ def test_settings_that_this_painter_lacks_are_not_shown_and_those_it_has_are(
     monkeypatch.setattr(shelves, "Stylizer", With)
     monkeypatch.setattr(shelves.painter, "stylizer", lambda loaded, *, keep_color=False, quality="full": None)
     assert shelves.extras() == {"keep_color": False, "quality": "full"}
+    assert shelves.settings_of(Wish("m", extras=(("quality", "fast"),))) == {"quality": "fast"}
+    with pytest.raises(UsageError, match="quality=best"):
+        shelves.settings_of(Wish("m", extras=(("quality", "best"),)))
     monkeypatch.setattr(shelves, "Stylizer", Without)
     assert shelves.extras() == {}
+
+
+def test_a_painter_whose_word_for_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Named:
+        def __init__(self, *, keep_color: float = 0.0, fast: object = None) -> None: ...
+
+    monkeypatch.setattr(shelves, "Stylizer", Named)
+    monkeypatch.setattr(shelves.painter, "stylizer", lambda loaded, **settings: None)
+    monkeypatch.setattr(shelves.inference_stylizer, "Fast", lambda: "lifted", raising=False)
+    assert shelves.extras() == {"keep_color": 0.0, "quality": "full"}
+    wish = Wish("m", extras=(("keep_color", 0.5), ("quality", "fast")))
+    assert shelves.settings_of(wish) == {"keep_color": 0.5, "fast": "lifted"}
+    assert shelves.settings_of(wish._replace(extras=(("quality", "full"),))) == {}
 
 
 def encoded(picture: Image.Image, kind: str) -> bytes:
@@ -212,6 +228,15 @@ def test_other_formats_of_pillow_are_not_opened(tmp_path: Path, kind: str) -> No
     path.write_bytes(encoded(Image.fromarray(scene(0, width=32, height=32)), kind))
     with pytest.raises(UsageError, match="not a picture"):
         check_picture(path, max_pixels=10**6)
+
+
+def test_an_animation_counts_all_its_frames(tmp_path: Path) -> None:
+    frames = [Image.fromarray(scene(n, width=30, height=20)) for n in range(9)]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert check_picture(path, max_pixels=1400) == (30, 20)
+    with pytest.raises(UsageError, match="9 frames of 30x20"):
+        check_picture(path, max_pixels=1300)
 
 
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:

@@ -154,23 +154,38 @@ class Guard:
         if not self.room.reserve(size):
             raise RefusedError(503, "busy: too many uploads at once, try again in a minute", retry=60)
         taken = 0
-        end = asyncio.get_running_loop().time() + UPLOAD_SECONDS
+        refused: RefusedError | None = None
+        clock = asyncio.get_running_loop().time
+        end = clock() + UPLOAD_SECONDS
 
         async def counted() -> Message:
-            nonlocal taken
+            nonlocal taken, refused
             try:
-                message = await asyncio.wait_for(receive(), end - asyncio.get_running_loop().time())
-            except TimeoutError as error:
-                raise RefusedError(408, "the upload took too long") from error
+                message = await asyncio.wait_for(receive(), end - clock())
+            except TimeoutError:
+                refused = RefusedError(408, "the upload took too long")
+                return {"type": "http.disconnect"}
             taken += len(message.get("body", b""))
             if taken > size:
-                raise RefusedError(413, f"larger than the {self.max_upload // 10**6} MB that this page takes")
+                refused = RefusedError(
+                    413, f"larger than the {self.max_upload // 10**6} MB that this page takes"
+                )
+                return {"type": "http.disconnect"}
             return message
 
+        async def unless_refused(message: Message) -> None:
+            if refused is None:
+                await send(message)
+
         try:
-            await self.app(scope, counted, send)
+            await self.app(scope, counted, unless_refused)
+        except Exception:
+            if refused is None:
+                raise
         finally:
             self.room.release(size)
+        if refused is not None:
+            raise refused
 
 
 def paths_in(call: Any) -> list[str]:

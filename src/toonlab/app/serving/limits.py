@@ -12,6 +12,9 @@ from toonlab.errors import UsageError
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """By content, whatever the name says. Others Pillow would read too: EPS and PDF start a program for it."""
 
+FRAMES = 4
+"""An animation may have so many times the pixels of a picture, all its frames together."""
+
 
 def check_picture(path: Path, *, max_pixels: int) -> tuple[int, int]:
     """Return a picture's width and height from its header; no pixel is decoded.
@@ -21,11 +24,14 @@ def check_picture(path: Path, *, max_pixels: int) -> tuple[int, int]:
     """
     if path.stat().st_size == 0:
         raise UsageError("the file is empty: choose another")
+    frames = 1
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels is stricter
             with Image.open(path, formats=FORMATS) as opened:
                 width, height = opened.size
+                if width * height <= max_pixels and getattr(opened, "is_animated", False):
+                    frames = int(opened.n_frames)  # type: ignore[attr-defined]
     except UnidentifiedImageError as error:
         raise UsageError(
             f"not a picture that this page reads ({', '.join(FORMATS)}): {_word(path)}"
@@ -36,6 +42,8 @@ def check_picture(path: Path, *, max_pixels: int) -> tuple[int, int]:
         raise UsageError("the picture is damaged: choose another") from error
     if width * height > max_pixels:
         raise UsageError(_too_large(f"{width}x{height}", max_pixels))
+    if width * height * frames > FRAMES * max_pixels:
+        raise UsageError(_too_large(f"{frames} frames of {width}x{height}", FRAMES * max_pixels))
     return width, height
 
 

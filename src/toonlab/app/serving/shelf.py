@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from toonlab.app import painter
 from toonlab.app.serving.offers import Offer, load
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, check_choice
+from toonlab.inference import stylizer as inference_stylizer
 from toonlab.inference.stylizer import Stylizer
 
 K = TypeVar("K")
@@ -39,8 +40,26 @@ class Wish(NamedTuple):
 def extras() -> dict[str, Any]:
     """Return which of `EXTRAS` the painter of this toonlab has, and their defaults."""
     reached = inspect.signature(painter.stylizer).parameters
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in reached.values())
     known = inspect.signature(Stylizer).parameters
-    return {name: known[name].default for name in EXTRAS if name in known and name in reached}
+    found = {name: known[name].default for name in EXTRAS if name in known}
+    if "fast" in known:  # the painter's own word for quality=fast
+        found.setdefault("quality", "full")
+    return {name: value for name, value in found.items() if open_ended or name in reached}
+
+
+def settings_of(wish: Wish) -> dict[str, Any]:
+    """Return the extras of a wish as the painter takes them.
+
+    Raises:
+        UsageError: the quality is none.
+    """
+    settings = dict(wish.extras)
+    if "quality" in settings:
+        check_choice("quality", settings["quality"], ("full", "fast"))
+        if "quality" not in inspect.signature(Stylizer).parameters and settings.pop("quality") == "fast":
+            settings["fast"] = inference_stylizer.Fast()  # type: ignore[attr-defined]
+    return settings
 
 
 class Shelf:
@@ -95,7 +114,7 @@ class Shelf:
             device=self.device,
             tile=self.cfg.tile if path is not None else None,
             strength=wish.strength if variant.filtered else 1.0,
-            **dict(wish.extras),
+            **settings_of(wish),
         )
         return _in_turn(made, self.turn)
 
@@ -107,15 +126,19 @@ class Shelf:
 
 
 def _in_turn(stylizer: Stylizer, turn: contextlib.AbstractContextManager[Any]) -> Stylizer:
-    """Let `paint` wait for the device: tiles of one network share its norms, so two must not be at it."""
-    paint = stylizer.paint
+    """Let painting wait for the device: tiles of one network share its norms, so two must not be at it."""
+    for name in ("paint", "paint_pixels", "paint_together"):
+        if paint := getattr(stylizer, name, None):
+            setattr(stylizer, name, _waiting(paint, turn))
+    return stylizer
 
+
+def _waiting(paint: Callable[..., Any], turn: contextlib.AbstractContextManager[Any]) -> Callable[..., Any]:
     def waiting(*arguments: Any, **more: Any) -> Any:
         with turn:
             return paint(*arguments, **more)
 
-    stylizer.paint = waiting  # type: ignore[method-assign]
-    return stylizer
+    return waiting
 
 
 def _kept(held: OrderedDict[K, V], key: K, most: int, make: Callable[[], V]) -> V:

@@ -93,13 +93,14 @@ class Studio:
         folder = self.room.folder()
         target = folder / f"{plain_name(source)}-cartoon.mp4"
         try:
-            paint_film(stylizer, source, target, temporal=temporal, on_frame=self._timed(on_part))
+            outcome = paint_film(stylizer, source, target, temporal=temporal, on_frame=self._timed(on_part))
         except ValueError as error:  # UsageError and BadFilmError
             line = (str(error).splitlines() or ["the film cannot be painted"])[0]
             raise UsageError(line.replace(f"{source.parent}/", "").replace(f"{folder}/", "")) from error
         if not target.is_file():
             raise UsageError("the film was not painted: try another")
-        return target, f"painted in {time.monotonic() - begun:.0f} s"
+        missing = getattr(outcome, "missing", None)  # of a film that is damaged after its beginning
+        return target, f"painted in {time.monotonic() - begun:.0f} s{f'; {missing}' if missing else ''}"
 
     def frame(self, photo: Image.Image, wish: Wish) -> NDArray[np.uint8]:
         """Paint one frame of a camera, made small; returns `(H, W, 3)`."""
