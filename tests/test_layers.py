@@ -24,7 +24,16 @@ ALLOWED = {
     "search": {"errors", "sweeps"},
     "inference": GROUND | {"networks", "representations", "losses", "engine"},
 }
-ONLY_IN = {"hydra": {"app"}, "omegaconf": {"app"}, "lightning": {"data", "engine", "app"}, "wandb": {"app"}}
+ONLY_IN = {
+    "hydra": {"app"},
+    "omegaconf": {"app"},
+    "lightning": {"data", "engine", "app"},
+    "wandb": {"app"},
+    "gradio": {"app"},
+    "gradio_client": {"app"},
+    "fastapi": {"app"},
+    "uvicorn": {"app"},
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -49,6 +49,7 @@ def test_every_option_says_in_its_first_line_what_it_is(group: str, option: str)
         ("eval", ["ckpt=x"]),
         ("stylize", ["ckpt=x", "input=a", "output=b"]),
         ("inpaint", ["ckpt=x", "input=a", "mask=box", "output=b"]),
+        ("serve", ["ckpt=x"]),
         ("prepare_draw", ["photos=a"]),
         ("export", ["kind=pack", "ckpt=x", "output=a"]),
     ],

@@ -1,4 +1,4 @@
-"""The memory of training: what the C library does with it, and how much it came to."""
+"""The memory of training and serving: what the C library does with it, and how much it came to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGEST = 32 * 2**20  # bytes; what glibc takes at most
 
 
@@ -21,6 +21,19 @@ def keep_freed() -> bool:
     if mallopt is None:  # macOS, musl
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def few_arenas() -> bool:
+    """Let glibc's threads share two heaps, not one each of a server's forty; returns whether they do."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(_ARENA_MAX, 2))
+
+
+def give_back() -> None:
+    """Hand freed memory to the system now, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def peak_mib() -> dict[str, float | None]:

@@ -1,0 +1,1 @@
+"""The page of `src/serve.py`: what it offers, how it paints, and what it lets nobody do."""
