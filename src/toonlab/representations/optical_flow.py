@@ -63,7 +63,9 @@ def warp(picture: Array, back: Array, interpolation: int = cv2.INTER_LINEAR) -> 
     """Return `picture` `(H, W)` or `(H, W, C)` sampled at each pixel plus `back`; edges are repeated."""
     height, width = back.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(picture, x + back[..., 0], y + back[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        picture, x + back[..., 0], y + back[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def occluded(back: Array, ahead: Array) -> Array:

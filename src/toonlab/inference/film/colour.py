@@ -41,7 +41,9 @@ class Colour:
         full = frame.color_range == FULL or name.startswith("yuvj")
         guess = BT709 if frame.height > _HD or frame.width > 1024 else SMPTE170M
         if frame.format.is_rgb or frame.colorspace == RGB:
-            return cls(matrix=BT709, range=LIMITED, tags=(BT709, LIMITED, frame.color_primaries, frame.color_trc))
+            return cls(
+                matrix=BT709, range=LIMITED, tags=(BT709, LIMITED, frame.color_primaries, frame.color_trc)
+            )
         known = frame.colorspace in (BT709, 4, BT470BG, SMPTE170M, 7, BT2020)
         tags = (frame.colorspace, FULL if full else frame.color_range, frame.color_primaries, frame.color_trc)
         return cls(matrix=frame.colorspace if known else guess, range=FULL if full else LIMITED, tags=tags)

@@ -88,7 +88,9 @@ class Encoding:
         name = {"auto": "vp9" if suffix == ".webm" else "h264", "source": source}.get(self.codec, self.codec)
         name = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9", "libvpx": "vp8"}.get(name, name)
         if name not in CODECS:
-            raise UsageError(f"codec=source: {name} cannot be written; leave codec out (H.264), or codec=hevc")
+            raise UsageError(
+                f"codec=source: {name} cannot be written; leave codec out (H.264), or codec=hevc"
+            )
         codec = CODECS[name]
         if suffix not in codec.containers:
             raise UsageError(
@@ -111,7 +113,14 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, path: Path, *, encoding: Encoding, codec: str, rate: Fraction, aspect: Fraction | None, colour: Colour
+        self,
+        path: Path,
+        *,
+        encoding: Encoding,
+        codec: str,
+        rate: Fraction,
+        aspect: Fraction | None,
+        colour: Colour,
     ) -> None:
         self.path, self.colour, self.order = path, colour, list[int]()
         self._encoding, self._codec, self._aspect = encoding, CODECS[codec], aspect

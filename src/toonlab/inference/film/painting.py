@@ -170,7 +170,9 @@ class _Job:
     def _painted(self, batch: list[SourceFrame]) -> Iterator[Array]:
         photos = torch.stack([torch.from_numpy(frame.rgb).permute(2, 0, 1) for frame in batch])
         cartoons = images.to_uint8(self.stylizer.paint(images.from_uint8(photos)))
-        for frame, cartoon in zip(batch, cartoons.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True):
+        for frame, cartoon in zip(
+            batch, cartoons.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True
+        ):
             yield self.stabiliser.steady(frame.rgb, cartoon) if self.stabiliser else cartoon
 
     def _at_once(self) -> int:
@@ -183,9 +185,7 @@ class _Job:
             self.on_frame(done, self.film.total)
 
 
-def _about(
-    stylizer: Stylizer, source: Path, temporal: str, encoding: Encoding, codec: str
-) -> dict[str, str]:
+def _about(stylizer: Stylizer, source: Path, temporal: str, encoding: Encoding, codec: str) -> dict[str, str]:
     return {
         "source": identity.of_file(source),
         **identity.of_stylizer(stylizer),

@@ -88,7 +88,9 @@ class FilmSource:
             for number, frame in enumerate(self._decoded(container, stream)):
                 if stopped():
                     return
-                pts = frame.pts - shift if frame.pts is not None else (last + usual if last is not None else 0)
+                pts = (
+                    frame.pts - shift if frame.pts is not None else (last + usual if last is not None else 0)
+                )
                 if last is not None and pts <= last:  # no player shows two frames at once
                     pts = last + 1
                 last = pts
@@ -111,7 +113,9 @@ class FilmSource:
         said = []
         if gap > max(0.25, 3 / float(self.rate)):
             of = f" of {self.total}" if self.total else ""
-            said.append(f"the last {gap:.1f} s of {float(should or 0):.1f} s are missing ({frames}{of} frames are there)")
+            said.append(
+                f"the last {gap:.1f} s of {float(should or 0):.1f} s are missing ({frames}{of} frames are there)"
+            )
         if self.damaged and not said:
             said.append(f"{self.damaged} damaged packets could not be decoded")
         return "; ".join(said) or None

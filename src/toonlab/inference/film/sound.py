@@ -165,4 +165,6 @@ def _attach(stream: Any, out: OutputContainer, notes: list[str]) -> None:
     if out.format.name != "matroska":
         notes.append(f"attachment {stream.name or ''} left out: output=….mkv keeps it")
         return
-    out.add_attachment(stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data)
+    out.add_attachment(
+        stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
+    )
