@@ -18,7 +18,7 @@ PIXELS = ("yuv420p", "yuv444p")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Codec:
-    """An encoder: its name, its usual `crf` (None: it has none), options, and containers that hold its work."""
+    """An encoder: its name, usual `crf` (None: it has none), options, and containers that hold its work."""
 
     encoder: str
     crf: int | None

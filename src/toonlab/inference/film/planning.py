@@ -99,7 +99,7 @@ def _targets(wanted: list[Path]) -> list[Path]:
     for target in wanted:
         if target.suffix.lower() not in WRITTEN:
             names = (target.with_suffix(".mp4"), target.with_name(f"{target.name}.mp4"))
-            target = next(name for name in names if name not in taken)  # noqa: PLW2901
+            target = next(name for name in names if name not in taken)
             taken.add(target)
         targets.append(target)
     return targets

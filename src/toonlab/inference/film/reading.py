@@ -113,9 +113,8 @@ class FilmSource:
         said = []
         if gap > max(0.25, 3 / float(self.rate)):
             of = f" of {self.total}" if self.total else ""
-            said.append(
-                f"the last {gap:.1f} s of {float(should or 0):.1f} s are missing ({frames}{of} frames are there)"
-            )
+            whole_length = f"{float(should or 0):.1f} s"
+            said.append(f"the last {gap:.1f} s of {whole_length} are missing ({frames}{of} frames found)")
         if self.damaged and not said:
             said.append(f"{self.damaged} damaged packets could not be decoded")
         return "; ".join(said) or None

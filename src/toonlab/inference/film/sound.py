@@ -56,7 +56,7 @@ class Track:
         packet.stream = self.target
         yield time, packet
 
-    def rest(self, until: Fraction | None, copied: Copied) -> Iterator[Timed]:  # noqa: ARG002 (see `Encoded`)
+    def rest(self, until: Fraction | None, copied: Copied) -> Iterator[Timed]:
         """Yield what is left at the end."""
         yield from ()
 
@@ -96,7 +96,8 @@ class Encoded(Track):
     def _encoded(self, frame: Any) -> Iterator[Timed]:
         if self._resampler is None:
             context = self.target.codec_context
-            context.open()
+            if not context.is_open:
+                context.open()
             self._resampler = AudioResampler(
                 context.format, context.layout, context.rate, context.frame_size or None
             )
