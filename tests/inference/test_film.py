@@ -74,7 +74,9 @@ def test_broadcast_rates_do_not_drift(tmp_path: Path, rate: Fraction) -> None:
     assert times(out) == times(source)
 
 
-@pytest.mark.parametrize("turn", [(0, True, False), (90, False, False), (180, False, False), (270, False, False)])
+@pytest.mark.parametrize(
+    "turn", [(0, True, False), (90, False, False), (180, False, False), (270, False, False)]
+)
 def test_a_turned_film_becomes_upright(tmp_path: Path, turn: tuple[float, bool, bool]) -> None:
     source = film(tmp_path / "in.mp4", 3, turn=turn, sound=(), codec="libx264")
     out = paint_film(stylizer(gain=1.0), source, tmp_path / "out.mp4").target

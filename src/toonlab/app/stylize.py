@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from toonlab import images
+from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, quiet
@@ -35,6 +36,9 @@ def run(cfg: DictConfig) -> None:
     if loaded.origin:
         log.info("weights of %(file)s (%(kind)s, sha256 %(sha256).12s); licence: %(licence)s", loaded.origin)
     ready = stylizer(loaded, device=device_named(cfg.device), tile=tile, strength=cfg.strength)
+    if is_camera(cfg.input):
+        watch(cfg, ready)
+        return
     sheet = _sheet(cfg)
     todo = plan_with_films(
         Path(cfg.input).expanduser(),
