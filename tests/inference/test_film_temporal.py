@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -39,14 +41,11 @@ def test_flicker_of_a_moving_film_falls_and_it_stays_sharp() -> None:
     steadied = [steady.steady(photo, each) for photo, each in zip(photos, painted, strict=True)]
 
     def flicker(film: list[np.ndarray]) -> float:  # the motion is known: 2 pixels to the left
-        return float(
-            np.mean(
-                [
-                    np.abs(now[20:-20, 20:-22].astype(float) - before[20:-20, 22:-20]).mean()
-                    for before, now in zip(film[4:], film[5:], strict=False)
-                ]
-            )
-        )
+        gaps = [
+            np.abs(now[20:-20, 20:-22].astype(float) - before[20:-20, 22:-20]).mean()
+            for before, now in itertools.pairwise(film[4:])
+        ]
+        return float(np.mean(gaps))
 
     assert flicker(steadied) < 0.5 * flicker(painted)
     assert 0.93 < sharpness(steadied[5:]) / sharpness(painted[5:]) < 1.07
@@ -63,10 +62,8 @@ def test_nothing_is_left_behind_of_what_moves() -> None:
     for photo in photos:
         steadied = steady.steady(photo, photo)
     assert np.abs(steadied.astype(int) - photos[-1]).mean() < 2
-    red = (steadied[..., 0].astype(int) - steadied[..., 1]) - (
-        photos[-1][..., 0].astype(int) - photos[-1][..., 1]
-    )
-    assert red[30:60, :60].mean() < 3  # where the card was
+    red = [frame[30:60, :60, 0].astype(int) - frame[30:60, :60, 1] for frame in (steadied, photos[-1])]
+    assert (red[0] - red[1]).mean() < 3  # where the card was
 
 
 def test_a_cut_begins_anew() -> None:

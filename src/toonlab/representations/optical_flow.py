@@ -86,6 +86,8 @@ def occluded(back: Array, ahead: Array) -> Array:
 
 def motion_boundaries(back: Array) -> Array:
     """Return `(H, W)` bool: |∇u|² + |∇v|² > 0.01 |back|² + 0.002."""
+    if min(back.shape[:2]) < 2:
+        return np.zeros(back.shape[:2], bool)
     steep = sum(np.square(slope) for part in (0, 1) for slope in np.gradient(back[..., part]))
     found: Array = steep > 0.01 * np.square(back).sum(-1) + 0.002
     return found
