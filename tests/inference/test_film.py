@@ -6,6 +6,7 @@ import signal
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from toonlab.inference.film.joining import decoding_times
 from toonlab.inference.film.parts import Segment
 from toonlab.inference.stylizer import Stylizer
 
+MS = Fraction(1, 1000)
 EXACT = Encoding(codec="ffv1", pixels="yuv444p", segment=0.5)
 
 
@@ -229,3 +231,33 @@ def test_decoding_times_never_turn_back_and_never_follow_the_showing() -> None:
     assert line == sorted(set(line))
     for segment, dts in zip(parts, given, strict=True):
         assert all(segment.pts[n] >= time for n, time in zip(segment.order, dts, strict=True))
+
+
+def test_subtitles_chapters_and_tags_are_copied(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    lines = [(200, b"first"), (900, b"second")]
+    with av.open(str(source), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height = 32, 24
+        text = out.add_mux_stream("subrip")
+        text.metadata["language"] = "fra"
+        out.metadata["title"] = "A film"
+        out.set_chapters([{"id": 1, "start": 0, "end": 700, "time_base": MS, "metadata": {"title": "One"}}])
+        for number in range(15):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number, 32, 24), "rgb24")))
+        out.mux(stream.encode(None))
+        for moment, said in lines:
+            line = av.Packet(said)
+            line.stream, line.time_base = text, MS
+            line.pts = line.dts = moment
+            line.duration = 400
+            out.mux(line)
+    kept = paint_film(stylizer(), source, tmp_path / "out.mkv")
+    assert kept.notes == ()
+    assert packets(kept.target, "subtitles") == [(Fraction(m, 1000), said) for m, said in lines]
+    with av.open(str(kept.target)) as film_:
+        assert film_.streams.subtitles[0].metadata["language"] == "fra"
+        assert film_.metadata["title"] == "A film"
+        assert [chapter["metadata"]["title"] for chapter in film_.chapters()] == ["One"]
+    lost = paint_film(stylizer(), source, tmp_path / "out.mp4")
+    assert lost.notes == ("srt subtitles left out, which the container cannot hold",)

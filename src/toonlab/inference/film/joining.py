@@ -120,7 +120,15 @@ def _options(target: Path) -> dict[str, str]:
 
 def _tags(metadata: dict[str, str]) -> dict[str, str]:
     # What describes the old container or the old packets would be wrong of the new one.
-    own = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "handler_name"}
+    own = {
+        "encoder",
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "duration",
+        "handler_name",
+        "rotate",
+    }
     return {
         key: value
         for key, value in metadata.items()

@@ -136,7 +136,7 @@ class _Job:
         while first := next(frames, None):
             part = itertools.chain([first], itertools.islice(frames, length - 1))
             segment = self._segment(part, done)
-            if self.stopped():
+            if self.stopped() and len(segment.pts) < length:
                 return segment
             done += len(segment.pts)
             state = self.stabiliser.state() if self.stabiliser else None

@@ -12,6 +12,8 @@ import av
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 
+from toonlab.inference.film.reading import picture_of
+
 Timed = tuple[float, Any]
 
 
@@ -117,22 +119,27 @@ def tracks(film: InputContainer, out: OutputContainer, start: Fraction) -> tuple
     """
     found: dict[int, Track] = {}
     notes: list[str] = []
+    picture = picture_of(film).index
     for stream in film.streams:
         kind: str = stream.type
         if kind == "attachment":
             _attach(stream, out, notes)
+        elif kind in ("audio", "subtitle") and stream.codec_context is None:
+            notes.append(f"{kind} of an unknown codec left out")
         elif kind == "audio":
             found[stream.index] = _audio(stream, out, start, notes)
         elif kind == "subtitle":
             try:
                 found[stream.index] = Track(stream, _template(stream, out), start)
             except ValueError:
-                notes.append(f"{stream.codec_context.name} subtitles left out: output=….mkv keeps them")
+                notes.append(
+                    f"{stream.codec_context.name} subtitles left out, which the container cannot hold"
+                )
         elif kind == "data":
             notes.append("a data stream (time code, position, …) left out")
         elif kind == "video" and stream.disposition & av.stream.Disposition.attached_pic:
             notes.append("the cover picture left out")
-        elif kind == "video" and stream is not film.streams.best("video"):
+        elif kind == "video" and stream.index != picture:
             notes.append("a second moving picture left out")
     return found, notes
 
