@@ -9,9 +9,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from toonlab.errors import check_choice
 from toonlab.inference.batch import OnPart, Outcome, each_job
 from toonlab.inference.film import BadFilmError, Encoding, FilmOutcome, paint_film
 from toonlab.inference.film.formats import is_film
+from toonlab.inference.film.temporal import KINDS
 from toonlab.inference.planning import Job, Plan
 from toonlab.inference.stylizer import Stylizer
 
@@ -24,6 +26,7 @@ def film_encoding(cfg: DictConfig) -> Encoding:
     Raises:
         UsageError: not so.
     """
+    check_choice("temporal", cfg.temporal, KINDS)
     return Encoding(codec=cfg.codec, crf=cfg.crf, pixels=cfg.pixels, segment=cfg.segment)
 
 
