@@ -163,14 +163,14 @@ def test_another_network_setting_or_source_does_not_go_on(tmp_path: Path) -> Non
     how = Encoding(segment=0.5)
     with pytest.raises(KeyError):
         paint_film(stylizer(until=12), source, target, encoding=how)
-    with pytest.raises(UsageError, match=r"another weights: .* overwrite=true"):
+    with pytest.raises(UsageError, match=r"different weights: .* overwrite=true"):
         paint_film(stylizer(gain=-0.5), source, target, encoding=how)
-    with pytest.raises(UsageError, match="another crf"):
+    with pytest.raises(UsageError, match="different crf"):
         paint_film(stylizer(), source, target, encoding=Encoding(segment=0.5, crf=30))
-    with pytest.raises(UsageError, match="another temporal"):
+    with pytest.raises(UsageError, match="different temporal"):
         paint_film(stylizer(), source, target, encoding=how, temporal="flow")
     other = film(tmp_path / "other.mp4", 22)
-    with pytest.raises(UsageError, match="another source"):
+    with pytest.raises(UsageError, match="different source"):
         paint_film(stylizer(), other, target, encoding=how)
     anew = paint_film(stylizer(gain=-0.5), source, target, encoding=how, overwrite=True)
     assert (anew.resumed, anew.frames) == (0, 23)

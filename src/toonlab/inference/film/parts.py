@@ -72,8 +72,8 @@ class Parts:
         if begun is not None and not anew:
             changed = sorted(key for key in {*asked, *begun} if asked.get(key) != begun.get(key))
             raise UsageError(
-                f"{self.folder} holds the beginning of this film, painted with another {', '.join(changed)}: "
-                f"give the same settings to go on, or overwrite=true to begin anew (or delete that folder)"
+                f"{self.folder} was begun with different {', '.join(changed)}: give the same again to go on, "
+                f"or overwrite=true to begin anew (or delete that folder)"
             )
         for path in self.folder.iterdir():
             if path.name != "lock":
