@@ -261,3 +261,16 @@ def test_subtitles_chapters_and_tags_are_copied(tmp_path: Path) -> None:
         assert [chapter["metadata"]["title"] for chapter in film_.chapters()] == ["One"]
     lost = paint_film(stylizer(), source, tmp_path / "out.mp4")
     assert lost.notes == ("srt subtitles left out, which the container cannot hold",)
+
+
+def test_two_processes_do_not_paint_one_film(tmp_path: Path) -> None:
+    source, refusals = film(tmp_path / "in.mp4", 4), list[str]()
+
+    def again(done: int, _: int | None) -> None:
+        if done == 2:
+            with pytest.raises(UsageError) as refusal:
+                paint_film(stylizer(), source, tmp_path / "out.mp4")
+            refusals.append(str(refusal.value))
+
+    assert paint_film(stylizer(), source, tmp_path / "out.mp4", on_frame=again).frames == 4
+    assert "being painted by another process" in refusals[0]

@@ -53,7 +53,6 @@ class Parts:
         """
         self.folder = folder
         asked = {"format": str(FORMAT), **identity}
-        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._held = (folder / "lock").open("w")
         try:
