@@ -274,3 +274,14 @@ def test_two_processes_do_not_paint_one_film(tmp_path: Path) -> None:
 
     assert paint_film(stylizer(), source, tmp_path / "out.mp4", on_frame=again).frames == 4
     assert "being painted by another process" in refusals[0]
+
+
+@pytest.mark.parametrize("name", ["out.m4v", "out.mov", "out.MP4"])
+def test_each_container_holds_picture_and_sound(tmp_path: Path, name: str) -> None:
+    source = film(tmp_path / "in.mp4", 4)
+    out = paint_film(stylizer(), source, tmp_path / name)
+    assert out.notes == ()
+    assert times(out.target) == times(source)
+    assert packets(out.target, "audio") == packets(source, "audio")
+    with av.open(str(out.target)) as container:
+        assert "mp4" in container.format.name

@@ -11,8 +11,8 @@ EXTENSIONS = frozenset(
 )
 """Of files that are taken for films."""
 
-WRITTEN = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
-"""Of containers that keep time stamps as they are; a film in another becomes .mp4."""
+WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""FFmpeg's muxers of containers that keep time stamps as they are; a film in another becomes .mp4."""
 
 
 class BadFilmError(BadImageError):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import av
 from av.container import OutputContainer
 
+from toonlab.inference.film.formats import WRITTEN
 from toonlab.inference.film.parts import Segment
 from toonlab.inference.film.reading import FilmSource, opened, picture_of
 from toonlab.inference.film.sound import Copied, Track, tracks
@@ -37,7 +38,7 @@ def join(segments: Sequence[Segment], source: FilmSource, target: Path, *, until
         target: overwritten.
         until: seconds at which sound and subtitles are cut; None copies all.
     """
-    with opened(source.path) as film, av.open(str(target), "w", options=_options(target)) as out:
+    with opened(source.path) as film, _created(target) as out:
         with av.open(str(segments[0].path)) as first:
             picture = _picture(out, first.streams.video[0], target)
         picture.time_base = source.time_base
@@ -113,9 +114,11 @@ def _picture(out: OutputContainer, template: Any, target: Path) -> Any:
     return stream
 
 
-def _options(target: Path) -> dict[str, str]:
+def _created(target: Path) -> OutputContainer:
+    muxer = WRITTEN[target.suffix.lower()]
     # The index first, so that a browser can begin before all is there.
-    return {"movflags": "+faststart"} if target.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+    options = {"movflags": "+faststart"} if muxer in ("mp4", "mov") else {}
+    return av.open(str(target), "w", format=muxer, options=options)
 
 
 def _tags(metadata: dict[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ import torch
 from toonlab import images
 from toonlab.inference.film.colour import Array, Colour
 from toonlab.inference.film.encoding import CODECS
+from toonlab.inference.film.formats import WRITTEN
 from toonlab.inference.film.temporal import Stabiliser
 from toonlab.inference.stylizer import Stylizer
 
@@ -70,9 +71,9 @@ class Recorder:
     def __init__(self, path: Path, *, crf: int | None = None) -> None:
         self.path, self._crf = path, crf
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.suffix.lower() == ".mkv"
-        options = {} if whole else {"movflags": "frag_keyframe+empty_moov"}
-        self._container = av.open(str(path), "w", options=options)
+        muxer = WRITTEN[path.suffix.lower()]
+        options = {} if muxer == "matroska" else {"movflags": "frag_keyframe+empty_moov"}
+        self._container = av.open(str(path), "w", format=muxer, options=options)
         self._stream: Any = None
         self._first, self._last = 0.0, -1
 
