@@ -55,11 +55,11 @@ def test_tags_and_colours_are_the_sources(tmp_path: Path, tags: tuple[int, int, 
         assert np.abs(a[30:40, 8:24].astype(int) - b[30:40, 8:24]).max() <= 6  # flat red: of coding alone
 
 
-def test_the_wrong_range_would_show(tmp_path: Path) -> None:
-    source = film(tmp_path / "in.mp4", 1, (64, 48), tags=(1, 2, 1, 1), sound=())
-    with av.open(str(source)) as container:
-        frame = next(container.decode(video=0))
-    right = Colour.of(frame)
-    wrong = Colour(matrix=right.matrix, range=LIMITED, tags=right.tags)
-    gap = np.abs(right.to_rgb(frame, 64, 48).astype(int) - wrong.to_rgb(frame, 64, 48)).max()
-    assert (right.range, gap > 12) == (FULL, True)
+def test_the_wrong_range_or_matrix_would_show() -> None:
+    picture = np.full((16, 16, 3), (255, 0, 0), np.uint8)
+    picture[8:] = 255
+    frame = Colour(matrix=BT709, range=LIMITED, tags=(1, 1, 1, 1)).to_yuv(picture, "yuv444p")
+    full = Colour(matrix=BT709, range=FULL, tags=(1, 1, 1, 1)).to_rgb(frame, 16, 16)
+    other = Colour(matrix=SMPTE170M, range=LIMITED, tags=(1, 1, 1, 1)).to_rgb(frame, 16, 16)
+    assert abs(int(full[12, 8, 0]) - 235) <= 1  # white would be grey
+    assert abs(other[4, 8].astype(int) - (255, 0, 0)).max() > 12
