@@ -104,11 +104,12 @@ class Parts:
         self.unfinished().replace(path)
         if state:
             part = self.folder / "unfinished.npz"
-            np.savez(part, **state)
+            np.savez(part, allow_pickle=False, **state)
             part.replace(self._path(number, "npz"))
-        about = {"pts": list(pts), "order": list(order), "duration": duration}
+        segment = Segment(path, list(pts), list(order), duration)
+        about = {"pts": segment.pts, "order": segment.order, "duration": segment.duration}
         _write(path.with_suffix(".json"), about)
-        self.segments.append(Segment(path, **about))
+        self.segments.append(segment)
         if number:
             self._path(number - 1, "npz").unlink(missing_ok=True)
 
