@@ -58,7 +58,7 @@ class Colour:
             width=width,
             height=height,
             format="rgb24",
-            src_colorspace=self.matrix,
+            src_colorspace=_swscale(self.matrix),
             src_color_range=self.range if not frame.format.is_rgb else None,
             interpolation=_TO_RGB,
         )
@@ -72,9 +72,14 @@ class Colour:
             frame.colorspace = BT2020  # `reformat` takes it over; it knows no number for it
         painted = frame.reformat(
             format=pixel_format,
-            dst_colorspace=self.matrix,
+            dst_colorspace=_swscale(self.matrix),
             dst_color_range=self.range,
             interpolation=_TO_YUV,
         )
         painted.colorspace, painted.color_range, painted.color_primaries, painted.color_trc = self.tags
         return painted
+
+
+def _swscale(matrix: int) -> int:
+    """Return swscale's number for an AVColorSpace: it has one for both names of BT.601."""
+    return BT470BG if matrix == SMPTE170M else matrix
