@@ -62,8 +62,7 @@ class Colour:
             src_color_range=self.range if not frame.format.is_rgb else None,
             interpolation=_TO_RGB,
         )
-        array: Array = converted.to_ndarray()
-        return array
+        return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 
     def to_yuv(self, rgb: Array, pixel_format: str) -> VideoFrame:
         """Return a frame of the tagged colours, ready for an encoder."""
