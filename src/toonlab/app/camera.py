@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.errors import UsageError
@@ -85,7 +86,7 @@ def _frames(capture: cv2.VideoCapture) -> Iterator[Array]:
         read, frame = capture.read()
         if not read:
             return
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _show(painted: Array, rate: float) -> bool:

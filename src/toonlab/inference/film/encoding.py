@@ -125,7 +125,7 @@ class SegmentWriter:
         self.path, self.colour, self.order = path, colour, list[int]()
         self._encoding, self._codec, self._aspect = encoding, CODECS[codec], aspect
         # Some encoders count in 16 bits; and a container in milliseconds must tell the frames apart.
-        rate = Fraction(min(rate, 240)).limit_denominator(1001)
+        rate = Fraction(min(rate, Fraction(240))).limit_denominator(1001)
         self._rate = rate if rate.numerator < 65536 and rate > 0 else Fraction(max(1, round(rate)))
         self._container = av.open(str(path), "w", format="matroska")
         self._stream: Any = None
@@ -158,7 +158,7 @@ class SegmentWriter:
         options = dict(codec.options)
         if codec.crf is not None:
             options["crf"] = str(codec.crf if crf is None else crf)
-        stream = self._container.add_stream(codec.encoder, rate=self._rate, options=options)
+        stream: Any = self._container.add_stream(codec.encoder, rate=self._rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, self._encoding.pixels
         context = stream.codec_context
         context.time_base = 1 / self._rate

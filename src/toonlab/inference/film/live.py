@@ -111,5 +111,4 @@ def _smaller(frame: Array, side: int | None) -> Array:
     if factor >= 1:
         return np.ascontiguousarray(frame)
     height, width = (max(1, round(n * factor)) for n in frame.shape[:2])
-    smaller: Array = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-    return smaller
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

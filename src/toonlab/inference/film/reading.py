@@ -150,7 +150,8 @@ class FilmSource:
 
 def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     """Return what makes a stored frame upright: transpose, then mirror left to right, then top to bottom."""
-    data = next((each for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), None)
+    sides: Any = frame.side_data
+    data = next((each for each in sides if each.type.name == "DISPLAYMATRIX"), None)
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
