@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from toonlab import images as im
 from toonlab.app.evaluate_domains import DomainSummary, domains_to_score
+from toonlab.app.evaluate_film import score_film
 from toonlab.app.evaluate_holes import score_holes
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.runtime import is_onnx
@@ -39,6 +40,9 @@ def run(cfg: DictConfig) -> None:
         UsageError: the checkpoint or the data cannot be used as asked.
     """
     quiet()
+    if cfg.film or cfg.painted:
+        _run_film(cfg)
+        return
     checkpoint = None if "method" in cfg or is_onnx(cfg) else read(Path(cfg.ckpt).expanduser())
     if checkpoint and (domains := domains_to_score(cfg, checkpoint)):
         _run_domains(cfg, checkpoint, domains)
@@ -69,6 +73,22 @@ def _run_domains(cfg: DictConfig, checkpoint: Mapping[str, Any], domains: Sequen
     summary = DomainSummary(reports, checkpoint)
     log.info("\n%s\n\nreport: %s", summary.table(), folder / "report.json")
     summary.to_json(folder / "report.json", about=_who(cfg, loaded))
+
+
+def _run_film(cfg: DictConfig) -> None:
+    if not cfg.film:
+        raise UsageError(f"painted={cfg.painted}: name its source as well, film=FILE")
+    if not cfg.painted:
+        who = "method" if "method" in cfg else "ckpt"
+        score_film(cfg, _output(cfg), {who: OmegaConf.to_container(cfg)[who]})
+        return
+    if "method" in cfg or not OmegaConf.is_missing(cfg, "ckpt") or cfg.temporal != "none":
+        raise UsageError("painted=FILE is painted already: leave ckpt, method and temporal out")
+    path = Path(cfg.painted).expanduser()
+    folder = Path(cfg.output).expanduser() if cfg.output else path.with_name(f"{path.name}.eval")
+    if (folder / "report.json").exists():
+        raise UsageError(f"output={folder}: holds a report already; name another folder")
+    score_film(cfg, folder, {"painted": str(path.resolve())})
 
 
 def score(

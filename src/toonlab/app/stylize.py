@@ -9,11 +9,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from toonlab import images
+from toonlab.app.camera import is_camera, watch
+from toonlab.app.film import film_encoding, with_films, without_films
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
 from toonlab.inference.batch import stylize_all
 from toonlab.inference.before_after import before_after
+from toonlab.inference.film.planning import plan_with_films
 from toonlab.inference.planning import plan
 
 log = logging.getLogger(__name__)
@@ -26,18 +29,27 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
+    film_encoding(cfg)  # a wrong word is refused before anything is loaded
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)
     if loaded.origin:
         log.info("weights of %(file)s (%(kind)s, sha256 %(sha256).12s); licence: %(licence)s", loaded.origin)
     ready = stylizer(loaded, device=device_named(cfg.device), tile=tile, strength=cfg.strength)
+    if is_camera(cfg.input):
+        watch(cfg, ready)
+        return
     sheet = _sheet(cfg)
-    todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
-    outcome = stylize_all(ready, todo, progress=True)
+    todo = plan_with_films(
+        Path(cfg.input).expanduser(),
+        Path(cfg.output).expanduser(),
+        overwrite=cfg.overwrite,
+        photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite),
+    )
+    outcome = with_films(cfg, ready, todo, lambda photos: stylize_all(ready, photos, progress=True))
     log.info("%s", outcome.summary())
-    if sheet and outcome.pairs:
-        images.save(before_after(outcome.pairs), sheet)
+    if sheet and (pairs := without_films(outcome.pairs)):
+        images.save(before_after(pairs), sheet)
         log.info("before and after: %s", sheet)
     if outcome.interrupted or outcome.failed:
         sys.exit(130 if outcome.interrupted else 1)
