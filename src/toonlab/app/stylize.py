@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 
 from toonlab import images
 from toonlab.app.painter import painter, stylizer
+from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
-from toonlab.inference.batch import stylize_all
 from toonlab.inference.before_after import before_after
 from toonlab.inference.planning import plan
 
@@ -26,15 +26,24 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
+    check_counts(cfg)
+    how = encoding(cfg)
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)
     if loaded.origin:
         log.info("weights of %(file)s (%(kind)s, sha256 %(sha256).12s); licence: %(licence)s", loaded.origin)
-    ready = stylizer(loaded, device=device_named(cfg.device), tile=tile, strength=cfg.strength)
+    device = device_named(cfg.device)
+    settings = painting_settings(cfg, device)
+    ready = stylizer(loaded, device=device, tile=tile, strength=cfg.strength, **settings)
     sheet = _sheet(cfg)
-    todo = plan(Path(cfg.input).expanduser(), Path(cfg.output).expanduser(), overwrite=cfg.overwrite)
-    outcome = stylize_all(ready, todo, progress=True)
+    todo = plan(
+        Path(cfg.input).expanduser(),
+        Path(cfg.output).expanduser(),
+        overwrite=cfg.overwrite,
+        format=cfg.format,
+    )
+    outcome = paint_all(cfg, ready, todo, how)
     log.info("%s", outcome.summary())
     if sheet and outcome.pairs:
         images.save(before_after(outcome.pairs), sheet)
