@@ -9,6 +9,7 @@ picture of 64x64. Untrained weights: time and memory do not depend on them.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
+BLOCKS = int(os.environ.get("BLOCKS", "8"))  # of CartoonGAN: fewer are quicker, and need as much memory
 SOURCE = Path(__file__).parents[1] / "src"
 CASES = [
     ("whitebox", 4000, 6000, 1024, "full", "exact"),
@@ -33,7 +35,7 @@ def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: 
     from toonlab.networks.resnet import ResnetGenerator
     from toonlab.networks.unet import UNet
 
-    generator = UNet() if name == "whitebox" else ResnetGenerator()
+    generator = UNet() if name == "whitebox" else ResnetGenerator(blocks=BLOCKS)
     stylizer = Stylizer(
         generator,
         multiple=4,

@@ -81,7 +81,8 @@ def decode(path: Path) -> Picture:
 def _by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | None:
     """Return the picture as sRGB, as its own colour profile says; None if that is not of this colour space.
 
-    Perceptual intent, and Lab without any profile: what printers and Photoshop mean by them.
+    Relative colorimetric with black point compensation, as Photoshop does unless told otherwise. Lab needs no
+    profile.
     """
     if picture.mode == "LA":
         picture = picture.convert("L")
@@ -95,7 +96,14 @@ def _by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | No
         if own.profile.xcolor_space.strip() != space:
             return None
         srgb = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(picture, own, srgb, outputMode="RGB")
+        return ImageCms.profileToProfile(
+            picture,
+            own,
+            srgb,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
     except (ImageCms.PyCMSError, OSError):
         return None
 

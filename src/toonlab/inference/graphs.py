@@ -103,20 +103,25 @@ def graph_of(network: nn.Module, multiple: int, device: torch.device) -> Graph:
     graph = Graph(
         network=traced, nodes=tuple(nodes), channels={}, stride={}, looks={}, dtypes={}
     )
+    constant = set[fx.Node]()  # weights and what is made of them alone
     values: dict[fx.Node, Any] = {nodes[0]: torch.zeros(1, 3, side, side, device=device)}
     for node in nodes:
         if node is not nodes[0]:
             values[node] = graph.run(node, values)
         result = values[node]
+        if node is not nodes[0] and all(each in constant for each in node.all_input_nodes):
+            constant.add(node)
+            graph.looks[node] = 0
+            continue
         if isinstance(result, Tensor) and result.ndim == 4 and result.shape[0] == 1:
             if result.shape[-1] != result.shape[-2] or not 0 < result.shape[-1] <= 2 * side:
                 raise NotLocalError(f"step {node.name} changes the shape to {tuple(result.shape)}")
             graph.channels[node] = result.shape[1]
             graph.stride[node] = max(1, round(side / result.shape[-1]))
             graph.dtypes[node] = result.dtype
-        elif node.op != "get_attr":
+        else:
             raise NotLocalError(f"step {node.name} is no picture")
-        graph.looks[node] = 0 if node is nodes[0] or node.op == "get_attr" else _looks(graph, node)
+        graph.looks[node] = 0 if node is nodes[0] else _looks(graph, node, values)
     if graph.stride[nodes[-1]] != 1 or graph.channels[nodes[-1]] != 3:
         raise NotLocalError("its cartoon is not of the photo's shape")
     return graph
@@ -142,7 +147,7 @@ _POINTWISE_FUNCTIONS = {
 _POINTWISE_METHODS = {"add", "sub", "mul", "tanh", "sigmoid", "relu", "clamp", "contiguous", "float", "lerp"}
 
 
-def _looks(graph: Graph, node: fx.Node) -> int:
+def _looks(graph: Graph, node: fx.Node, values: dict[fx.Node, Any]) -> int:
     """Return how far a step looks, in photo pixels: a little too far rather than not far enough."""
     inputs = [graph.stride[each] for each in node.all_input_nodes if each in graph.stride]
     coarsest = max(inputs, default=1)
@@ -153,6 +158,8 @@ def _looks(graph: Graph, node: fx.Node) -> int:
             return 0
         if node.target is torch.cat and (node.kwargs.get("dim", (*node.args, 0)[1]) in (1, -3)):
             return 0
+        if node.target is F.conv2d and len(node.args) in (2, 3) and not node.kwargs:
+            return coarsest * int(max(values[node.args[1]].shape[-2:]) - 1)
         if node.target is F.interpolate:
             asked = {**dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)), **node.kwargs}
             return coarsest * _resizing_looks(

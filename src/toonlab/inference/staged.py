@@ -26,6 +26,9 @@ from toonlab.inference.tiling import OnTile
 BYTES_PER_PIXEL = 128
 """Of features that are kept, for each pixel of the photo; beyond, they are computed again."""
 
+SHARE = 2
+"""Of a tile's side: a pass looks less far than a whole network, so smaller tiles save memory and cost little."""
+
 Read = Callable[[slice, slice], Tensor]
 """A window of the padded photo, `(1, 3, h, w)` in [-1, 1]."""
 
@@ -49,14 +52,17 @@ class Window:
         return rows, columns
 
 
-def grid(height: int, width: int, *, tile: int, halo: int, multiple: int) -> list[Window]:
-    """Cover a picture with windows of at most `tile`² pixels, `halo` around what is kept of each.
+def grid(
+    height: int, width: int, *, tile: int, halo: int, multiple: int, share: int = 1
+) -> list[Window]:
+    """Cover a picture with windows of at most (`tile` / `share`)² pixels, `halo` around what is kept of each.
 
     Everything is a multiple of `multiple`, as height and width are.
 
     Raises:
         UsageError: nothing is left of a tile but its halo.
     """
+    asked, tile = tile, tile // share
     if height * width <= tile**2:
         whole = (slice(0, height), slice(0, width))
         return [Window(whole, whole)]
@@ -69,8 +75,8 @@ def grid(height: int, width: int, *, tile: int, halo: int, multiple: int) -> lis
         core = length if length <= side else (side - 2 * halo) // multiple * multiple
         if core < multiple:
             raise UsageError(
-                f"tile={tile} is too small for a generator that looks {halo} pixels around at once: "
-                f"use tile={4 * max(halo, multiple)} or more"
+                f"tile={asked} is too small for a generator that looks {halo} pixels around at once: "
+                f"use tile={share * 4 * max(halo, multiple)} or more"
             )
         count = -(-length // core)
         cuts = [length // multiple * i // count * multiple for i in range(count + 1)]
@@ -179,7 +185,7 @@ def paint_staged(
         plan: its `stages`.
         read: the photo.
         size: of the photo, padded.
-        tile: largest side of what is computed at once, pixels.
+        tile: pixels; what is computed at once has a side of a `SHARE` of it.
         multiple: what the network's pictures divide by.
         margin: pixels around the kept part of the last tiles that are wanted too.
         device: where the network is.
@@ -190,9 +196,10 @@ def paint_staged(
         UsageError: `tile` is too small.
         OSError: the disk is full.
     """
-    grids = [
-        grid(*size, tile=tile, halo=s.halo + (margin if not s.norms else 0), multiple=multiple) for s in plan
-    ]
+    halos = [stage.halo + (0 if stage.norms else margin) for stage in plan]
+    if max(*size) > tile:
+        grid(*size, tile=tile, halo=max(halos), multiple=multiple, share=SHARE)  # is the tile large enough?
+    grids = [grid(*size, tile=tile, halo=halo, multiple=multiple, share=SHARE) for halo in halos]
     total, done = sum(map(len, grids)), 0
     canvases: dict[fx.Node, Canvas] = {}
     with ExitStack() as stack, settled_norms(graph) as settle:

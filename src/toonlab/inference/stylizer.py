@@ -280,8 +280,7 @@ class Stylizer:
                     staged.stages(graph),
                     read,
                     (size[0], size[1]),
-                    # Twelve times the pixels of a tile go through the widest layer at once, whatever it is.
-                    tile=self._tile() // 2,
+                    tile=self._tile(),
                     multiple=multiple,
                     margin=margin,
                     device=self.device,
