@@ -238,9 +238,7 @@ def test_such_a_network_is_painted_by_samples_and_that_is_said(caplog: pytest.Lo
         painted = stylizer.paint(photo(100, 120))
         stylizer.paint(photo(100, 120))
     assert painted.shape == (1, 3, 100, 120)
-    assert [r.message.split(":")[0] for r in caplog.records] == [
-        "tiles=exact is not to be had for Branches"
-    ]
+    assert [r.message.split(":")[0] for r in caplog.records] == ["tiles=exact is not to be had for Branches"]
 
 
 def test_a_tile_too_small_names_one_that_is_large_enough() -> None:
@@ -262,7 +260,10 @@ def test_windows_beyond_the_picture_are_those_of_the_padded_picture(
     height: int, width: int, rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
     picture = torch.rand(3, height, width) * 2 - 1
-    seen = [slice(min(start, n - 1), min(start, n - 1) + more) for (start, more), n in ((rows, height), (columns, width))]
+    seen = [
+        slice(min(start, n - 1), min(start, n - 1) + more)
+        for (start, more), n in ((rows, height), (columns, width))
+    ]
     whole = picture[None]
     for axis, (window, length) in enumerate(zip(seen, (height, width), strict=True)):
         beyond = max(window.stop - length, 0)

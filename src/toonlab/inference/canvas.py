@@ -1,4 +1,4 @@
-"""A network's features of a whole picture, in memory while they are few and in a temporary file beyond that."""
+"""A network's features of a whole picture: in memory while they are few, in a temporary file beyond that."""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ def write_photo(cartoon: Photo, target: Path, *, encoding: Encoding | None = Non
 def _picture(frame: Frame) -> Image.Image:
     picture = Image.fromarray(frame.rgb)
     if frame.alpha is not None:
-        alpha = frame.alpha if frame.alpha.dtype == np.uint8 else ((frame.alpha + 128.0) // 257).astype(np.uint8)
+        alpha = (
+            frame.alpha if frame.alpha.dtype == np.uint8 else ((frame.alpha + 128.0) // 257).astype(np.uint8)
+        )
         picture.putalpha(Image.fromarray(alpha))
     return picture
 
@@ -154,7 +156,7 @@ def _write_animation(cartoon: Photo, target: Path, options: dict[str, Any]) -> N
 
 
 def _indexed(frame: Frame) -> Image.Image:
-    """Return a frame in 256 colours of its own; the last is for places that are more than half transparent."""
+    """Return a frame in 256 colours of its own, the last for places that are more than half transparent."""
     clear = None if frame.alpha is None else frame.alpha < 128
     colours = 256 if clear is None else 255
     picture = Image.fromarray(frame.rgb).quantize(colours, Image.Quantize.MEDIANCUT)
@@ -174,7 +176,7 @@ def _write_deep(frame: Frame, target: Path, profile: bytes | None) -> None:
         content = _with_profile(encoded.tobytes(), profile)
         images.atomically(target, lambda part: part.write_bytes(content))
         return
-    import tifffile  # noqa: PLC0415 (slow to import, and seldom needed)
+    import tifffile
 
     images.atomically(
         target,

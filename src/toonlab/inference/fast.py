@@ -1,8 +1,8 @@
 """Fast painting: paint a small copy, and lift the cartoon to full size by the photo's own edges.
 
 The fast guided filter (He & Sun 2015): in each small window the cartoon is taken for a linear function of the
-photo, `slope · photo + offset`. Slope and offset are found on the small pictures, where that costs little; they
-vary slowly, so enlarging them loses nothing; and at full size they are applied to the full photo, whose edges
+photo, `slope · photo + offset`. Slope and offset are found on the small pictures, where that costs little, and
+enlarged; at full size they are applied to the full photo, whose edges
 and detail the cartoon thereby gets. See docs/painting.md for what that costs and loses.
 """
 
@@ -37,9 +37,7 @@ def smaller(photo: Pixels, size: tuple[int, int], device: torch.device) -> Tenso
     return F.interpolate(photo.values[None].to(device), size=size, mode="area")
 
 
-def lift(
-    small_photo: Tensor, small_cartoon: Tensor, *, radius: int, eps: float
-) -> Tensor:
+def lift(small_photo: Tensor, small_cartoon: Tensor, *, radius: int, eps: float) -> Tensor:
     """Return slopes and offsets of the cartoon as a function of the photo, `(1, 6, h, w)`.
 
     Args:
@@ -66,9 +64,7 @@ def lifted(model: Tensor, photo: Tensor, rows: slice, size: tuple[int, int]) -> 
     return torch.addcmul(large[:, 3:], large[:, :3], photo)
 
 
-def _between(
-    small: int, large: int, rows: slice, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
+def _between(small: int, large: int, rows: slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return, for rows of a large picture, the two nearest of the small one and the second's share."""
     at = (torch.arange(rows.start, rows.stop, device=device) + 0.5) * (small / large) - 0.5
     at = at.clamp(0, small - 1)

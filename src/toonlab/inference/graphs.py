@@ -100,9 +100,7 @@ def graph_of(network: nn.Module, multiple: int, device: torch.device) -> Graph:
         raise NotLocalError("it returns more than a cartoon")
     nodes = nodes[: nodes.index(cartoon) + 1]
     side = max(16 * multiple, 64)
-    graph = Graph(
-        network=traced, nodes=tuple(nodes), channels={}, stride={}, looks={}, dtypes={}
-    )
+    graph = Graph(network=traced, nodes=tuple(nodes), channels={}, stride={}, looks={}, dtypes={})
     constant = set[fx.Node]()  # weights and what is made of them alone
     values: dict[fx.Node, Any] = {nodes[0]: torch.zeros(1, 3, side, side, device=device)}
     for node in nodes:
@@ -141,7 +139,17 @@ _POINTWISE = (
 )
 _POINTWISE_FUNCTIONS = {
     *(operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.iadd, operator.isub),
-    *(torch.add, torch.sub, torch.mul, torch.neg, torch.tanh, torch.sigmoid, torch.relu, torch.clamp, torch.lerp),
+    *(
+        torch.add,
+        torch.sub,
+        torch.mul,
+        torch.neg,
+        torch.tanh,
+        torch.sigmoid,
+        torch.relu,
+        torch.clamp,
+        torch.lerp,
+    ),
     *(F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.hardtanh, F.relu6, F.tanh, F.sigmoid),
 }
 _POINTWISE_METHODS = {"add", "sub", "mul", "tanh", "sigmoid", "relu", "clamp", "contiguous", "float", "lerp"}
@@ -161,7 +169,10 @@ def _looks(graph: Graph, node: fx.Node, values: dict[fx.Node, Any]) -> int:
         if node.target is F.conv2d and len(node.args) in (2, 3) and not node.kwargs:
             return coarsest * int(max(values[node.args[1]].shape[-2:]) - 1)
         if node.target is F.interpolate:
-            asked = {**dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)), **node.kwargs}
+            asked = {
+                **dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)),
+                **node.kwargs,
+            }
             return coarsest * _resizing_looks(
                 asked.get("size"), str(asked.get("mode", "nearest")), asked.get("align_corners")
             )

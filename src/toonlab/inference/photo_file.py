@@ -69,7 +69,7 @@ class Photo:
     deep: bool = False
 
     def with_pixels(self, change: Callable[[Array], Array]) -> Photo:
-        """Return the photo with `change` of each frame's `(H, W, 3)`: at once, frames of an animation later."""
+        """Return the photo with `change` of each frame's `(H, W, 3)`; an animation's when they are asked for."""
 
         def changed() -> Iterator[Frame]:
             for frame in self.frames():
@@ -122,7 +122,7 @@ def _plays(kind: str | None, loop: int | None) -> int:
 
 
 def _frames(path: Path, orientation: int) -> Iterator[Frame]:
-    """Decode an animation frame by frame, each as it is seen: on top of those before, where it covers a part."""
+    """Decode an animation frame by frame, each as it is seen: on top of those before it."""
     with images.opened(path) as file:
         first = 1 if file.info.get("default_image") else 0  # of an APNG: shown where nothing moves
         for number in range(first, getattr(file, "n_frames", 1)):
@@ -154,7 +154,9 @@ def _deep(path: Path, orientation: int) -> Frame:
         values = _TURNS[orientation](values)
     if values.ndim == 2:
         values = values[..., None]
-    colours, alpha = (values[..., :1], values[..., 1:2]) if values.shape[-1] == 2 else (values[..., :3], values[..., 3:])
+    colours, alpha = (
+        (values[..., :1], values[..., 1:2]) if values.shape[-1] == 2 else (values[..., :3], values[..., 3:])
+    )
     rgb = np.repeat(colours, 3, -1) if colours.shape[-1] == 1 else colours[..., ::-1]
     transparent = alpha.shape[-1] and (alpha != 65535).any()
     return Frame(np.ascontiguousarray(rgb), np.ascontiguousarray(alpha[..., 0]) if transparent else None)

@@ -40,9 +40,7 @@ class Plan:
     ignored: int
 
 
-def plan(
-    input: Path, output: Path, *, overwrite: bool, png: bool = False, format: str | None = None
-) -> Plan:
+def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False, format: str | None = None) -> Plan:
     """Decide which file becomes which; touches nothing.
 
     A folder is read recursively and keeps its structure; dot-files and the output's own folder are not read.
@@ -122,7 +120,8 @@ def _photos(folder: Path, output: Path, kinds: frozenset[str]) -> tuple[list[Pat
     photos = [path for path in files if path.suffix.lower() in kinds]
     if not photos:
         raise UsageError(
-            f"input={folder} holds no image ({' '.join(sorted(kinds))}) among {len(files)} files: name another folder"
+            f"input={folder} holds no image ({' '.join(sorted(kinds))}) among {len(files)} files: "
+            "name another folder"
         )
     return photos, len(files) - len(photos)
 

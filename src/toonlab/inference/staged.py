@@ -27,7 +27,7 @@ BYTES_PER_PIXEL = 128
 """Of features that are kept, for each pixel of the photo; beyond, they are computed again."""
 
 SHARE = 2
-"""Of a tile's side: a pass looks less far than a whole network, so smaller tiles save memory and cost little."""
+"""Of a tile's side: a pass looks less far than a whole network, so smaller tiles cost little."""
 
 Read = Callable[[slice, slice], Tensor]
 """A window of the padded photo, `(1, 3, h, w)` in [-1, 1]."""
@@ -52,9 +52,7 @@ class Window:
         return rows, columns
 
 
-def grid(
-    height: int, width: int, *, tile: int, halo: int, multiple: int, share: int = 1
-) -> list[Window]:
+def grid(height: int, width: int, *, tile: int, halo: int, multiple: int, share: int = 1) -> list[Window]:
     """Cover a picture with windows of at most (`tile` / `share`)² pixels, `halo` around what is kept of each.
 
     Everything is a multiple of `multiple`, as height and width are.
@@ -115,7 +113,7 @@ class Stage:
 def stages(graph: Graph, bytes_per_pixel: float = BYTES_PER_PIXEL) -> list[Stage]:
     """Plan the passes: one for each input of a norm, one for the cartoon."""
     norms = [node for node in graph.nodes if graph.norm(node)]
-    targets = list(dict.fromkeys(node.all_input_nodes[0] for node in norms)) + [graph.cartoon]
+    targets = [*list(dict.fromkeys(node.all_input_nodes[0] for node in norms)), graph.cartoon]
     stored, ready = {graph.photo}, {graph.photo}
     planned = []
     for target in targets:
@@ -129,7 +127,7 @@ def stages(graph: Graph, bytes_per_pixel: float = BYTES_PER_PIXEL) -> list[Stage
         }
         size = sum(_bytes_per_pixel(graph, node) for node in live - {graph.photo})
         keeps = not last and size <= bytes_per_pixel
-        reach = {node: 0 for node in stored}
+        reach = dict.fromkeys(stored, 0)
         for node in steps:
             before = (reach[each] for each in node.all_input_nodes if each in reach)
             reach[node] = max(before, default=0) + graph.looks[node]

@@ -338,5 +338,3 @@ class Stylizer:
         with self._arithmetic():
             cartoons: Tensor = self.generator(inputs)
         return cartoons.float().to(photos.device)
-
-
