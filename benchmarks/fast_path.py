@@ -30,7 +30,7 @@ from toonlab.metrics.content import edge_f1, edges, map_distance
 from toonlab.networks.frozen import EfficientNetLite0
 
 SETTINGS = [
-    *(Fast(side=side) for side in (256, 320, 400, 512)),
+    *(Fast(side=side) for side in (400, 320, 512)),
     *(Fast(side=400, radius=radius) for radius in (1, 4)),
     *(Fast(side=400, eps=eps) for eps in (1e-4, 1e-2)),
 ]
@@ -105,6 +105,7 @@ def main() -> None:
             cartoon, took = timed(Stylizer(loaded.generator, tile=tile, fast=setting, **common), photo)
             name = f"side={setting.side} radius={setting.radius} eps={setting.eps:g}"
             found.setdefault(name, []).append((seconds / took, took, *distances.between(cartoon, whole)))
+            print(f"# {name}: {found[name][-1]}", flush=True)
             if setting == Fast():
                 shown.append((photo, whole, cartoon))
         for name, alternative in (("enlarged only", plain), ("enlarged + detail", with_detail)):
@@ -114,6 +115,7 @@ def main() -> None:
             found.setdefault(f"side=400 {name}", []).append(
                 (seconds / took, took, *distances.between(cartoon, whole))
             )
+            print(f"# {name}: {found[f'side=400 {name}'][-1]}", flush=True)
             shown[-1] += (cartoon,)
     print("| setting | full / fast | seconds | levels | features | edge F1 | gradient |")
     print("|---|---|---|---|---|---|---|")

@@ -1,9 +1,9 @@
 """Fast painting: paint a small copy, and lift the cartoon to full size by the photo's own edges.
 
 The fast guided filter (He & Sun 2015): in each small window the cartoon is taken for a linear function of the
-photo, `slope · photo + offset`. Slope and offset are found on the small pictures, where that costs little, and
-enlarged; at full size they are applied to the full photo, whose edges
-and detail the cartoon thereby gets. See docs/painting.md for what that costs and loses.
+photo, `slope · photo + offset`. Both are found on the small pictures, where that costs little, enlarged, and
+applied to the full photo, whose edges and detail the cartoon thereby gets. See docs/painting.md for what that
+costs and loses.
 """
 
 from __future__ import annotations

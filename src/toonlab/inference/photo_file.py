@@ -69,7 +69,7 @@ class Photo:
     deep: bool = False
 
     def with_pixels(self, change: Callable[[Array], Array]) -> Photo:
-        """Return the photo with `change` of each frame's `(H, W, 3)`; an animation's when they are asked for."""
+        """Return the photo with `change` of each `(H, W, 3)`; an animation's when they are asked for."""
 
         def changed() -> Iterator[Frame]:
             for frame in self.frames():

@@ -130,7 +130,8 @@ def _painted(
     for one in group:
         if one.photo.lacking:
             outcome.lacking[one.job.source] = one.photo.lacking
-    if len(group) > 1:
+    height, width = next(group[0].photo.frames()).rgb.shape[:2] if len(group) > 1 else (0, 0)
+    if len(group) > 1 and stylizer.at_once(height, width):  # tiles are painted one by one anyway
         try:
             cartoons = stylizer.paint_together([one.photo for one in group], dtype=group[0].dtype)
         except Exception:  # of which one is not known: each has another chance, alone
