@@ -18,7 +18,8 @@ def photos(tmp_path: Path) -> Path:
     ramp = np.linspace(0, 255, 60 * 41 * 3).reshape(41, 60, 3).astype(np.uint8)
     Image.fromarray(ramp).save(tmp_path / "in" / "a.png")
     frames = [Image.fromarray(np.roll(ramp, 9 * i, 1)) for i in range(3)]
-    frames[0].save(tmp_path / "in" / "moving.gif", save_all=True, append_images=frames[1:], duration=80, loop=0)
+    first, *others = frames
+    first.save(tmp_path / "in" / "moving.gif", save_all=True, append_images=others, duration=80, loop=0)
     return tmp_path / "in"
 
 

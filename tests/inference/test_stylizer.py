@@ -241,11 +241,11 @@ def test_kept_colours_are_the_same_in_tiles_and_fast() -> None:
 
 
 def test_fast_lifts_what_is_linear_in_the_photo_exactly() -> None:
-    # The negative is `-1 · photo + 0` in every window: lifted, it is the full-size negative, every edge of it.
+    # The negative is `-1 · photo + 0` in every window: lifted, it is the full-size negative.
     photo = images.from_uint8(torch.from_numpy(noise(1, 3, 301, 423)))
     lifted = stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint(photo)
     assert (lifted + photo).abs().max() < 1e-3
-    pixels = Pixels((noise(301, 423, 3)))
+    pixels = Pixels(noise(301, 423, 3))
     target = Pixels(np.zeros((301, 423, 3), np.uint8))
     stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint_pixels(pixels, target)
     assert np.abs(target.values.astype(int) - (255 - pixels.values.astype(int))).max() <= 1
