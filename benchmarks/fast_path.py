@@ -2,9 +2,9 @@
 
     python benchmarks/fast_path.py CHECKPOINT PHOTOS... [--size 1280x720] [--sheet docs/fast_path.jpg]
 
-Distances are to the full-quality cartoon of the same photo: mean absolute difference in levels of 255; of
-features, LPIPS with all learnt weights at 1 (`metrics.content.map_distance`) on EfficientNet-Lite0; edge F1; and
-the mean gradient as a share of the full cartoon's, below 1 where lines are washed out.
+Distances are to the full-quality cartoon of the same photo: mean absolute difference in levels of 255;
+features, LPIPS with all learnt weights at 1 (`metrics.content.map_distance`) on EfficientNet-Lite0; edge F1;
+and the mean gradient as a share of the full cartoon's, below 1 where lines are washed out.
 """
 
 from __future__ import annotations
