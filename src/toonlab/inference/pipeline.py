@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -58,8 +59,8 @@ def stylize_piped(
         try:
             for group in _groups(_decoded(pool, outcome, bar, encoding, workers + batch), batch):
                 for one, cartoon in _painted(stylizer, group, outcome, bar, encoding, progress):
-                    args = (cartoon_file.write_photo, cartoon, one.job.target)
-                    writing.append((one.job, pool.submit(*args, encoding=encoding)))
+                    write = partial(cartoon_file.write_photo, cartoon, one.job.target, encoding=encoding)
+                    writing.append((one.job, pool.submit(write)))
                 while len(writing) > workers:
                     _settle(*writing.popleft(), outcome, bar)
             while writing:

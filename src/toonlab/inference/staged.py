@@ -213,7 +213,7 @@ def paint_staged(
                     stride = graph.stride[node]
                     seen = [slice(s.start // stride, s.stop // stride) for s in window.seen]
                     values[node] = (
-                        read(*window.seen) if node is graph.photo else canvases[node].read(*seen, device)
+                        read(*window.seen) if node is graph.photo else canvases[node].read(seen[0], seen[1], device)
                     )
                 _compute(graph, stage, values)
                 if not stage.norms:
@@ -225,7 +225,7 @@ def paint_staged(
                     stride = graph.stride[node]
                     rows, columns = window.inside(stride)
                     place = [slice(k.start // stride, k.stop // stride) for k in window.kept]
-                    canvases[node].write(*place, values[node][..., rows, columns])
+                    canvases[node].write(place[0], place[1], values[node][..., rows, columns])
                 done += 1
                 if on_tile:
                     on_tile(done, total)

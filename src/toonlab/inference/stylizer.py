@@ -265,9 +265,9 @@ class Stylizer:
                 slice(place.start - seen.start, place.stop - seen.start)
                 for place, seen in zip(places, window.seen, strict=True)
             )
-            done = self._finish(photo.read(*places, self.device), painted[..., rows, columns].float())
+            done = self._finish(photo.read(places[0], places[1], self.device), painted[..., rows, columns].float())
             goal = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(places, kept, strict=True)]
-            cartoon.write(*goal, done[..., kept[0], kept[1]])
+            cartoon.write(goal[0], goal[1], done[..., kept[0], kept[1]])
 
         def read(rows: slice, columns: slice) -> Tensor:
             window = photo.read(rows, columns, self.device)

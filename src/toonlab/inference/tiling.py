@@ -170,7 +170,7 @@ def sample(images: Tensor, tile: int, multiple: int) -> Tensor:
     distance from the untiled result: 4.1 of 255 levels with 8x8 crops, 8.4 with 4x4, 7.3 with a smaller copy.
     """
     return torch.cat(
-        [images[..., rows, columns] for rows, columns in sample_windows(*images.shape[-2:], tile, multiple)]
+        [images[..., rows, columns] for rows, columns in sample_windows(images.shape[-2], images.shape[-1], tile, multiple)]
     )
 
 
