@@ -212,9 +212,10 @@ def paint_staged(
                 for node in stage.given:
                     stride = graph.stride[node]
                     seen = [slice(s.start // stride, s.stop // stride) for s in window.seen]
-                    values[node] = (
-                        read(*window.seen) if node is graph.photo else canvases[node].read(seen[0], seen[1], device)
-                    )
+                    if node is graph.photo:
+                        values[node] = read(*window.seen)
+                    else:
+                        values[node] = canvases[node].read(seen[0], seen[1], device)
                 _compute(graph, stage, values)
                 if not stage.norms:
                     on_cartoon(window, values[stage.target])

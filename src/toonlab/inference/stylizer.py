@@ -265,7 +265,8 @@ class Stylizer:
                 slice(place.start - seen.start, place.stop - seen.start)
                 for place, seen in zip(places, window.seen, strict=True)
             )
-            done = self._finish(photo.read(places[0], places[1], self.device), painted[..., rows, columns].float())
+            seen_photo = photo.read(places[0], places[1], self.device)
+            done = self._finish(seen_photo, painted[..., rows, columns].float())
             goal = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(places, kept, strict=True)]
             cartoon.write(goal[0], goal[1], done[..., kept[0], kept[1]])
 

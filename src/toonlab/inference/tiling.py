@@ -169,9 +169,9 @@ def sample(images: Tensor, tile: int, multiple: int) -> Tensor:
     many small ones, because few large ones miss parts of the picture. Measured on photos of 12 tiles, as mean
     distance from the untiled result: 4.1 of 255 levels with 8x8 crops, 8.4 with 4x4, 7.3 with a smaller copy.
     """
-    return torch.cat(
-        [images[..., rows, columns] for rows, columns in sample_windows(images.shape[-2], images.shape[-1], tile, multiple)]
-    )
+    height, width = images.shape[-2:]
+    found = sample_windows(height, width, tile, multiple)
+    return torch.cat([images[..., rows, columns] for rows, columns in found])
 
 
 def sample_windows(height: int, width: int, tile: int, multiple: int) -> list[tuple[slice, slice]]:
