@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -83,8 +83,7 @@ class Canvas:
         return self.file.fileno()
 
 
-def _bytes(placed: Tensor) -> memoryview:
+def _bytes(placed: Tensor) -> Any:
     """Return the rows of a contiguous `(h, w, C)` as bytes that can be written to."""
     flat = placed.reshape(len(placed), -1).view(torch.uint8)
-    rows: memoryview = flat.numpy()  # type: ignore[assignment]
-    return rows
+    return flat.numpy()

@@ -53,7 +53,7 @@ class Graph:
         """Return the module if the step takes statistics of the whole picture."""
         if node.op != "call_module":
             return None
-        module = self.network.get_submodule(str(node.target))
+        module: Any = self.network.get_submodule(str(node.target))
         return module if takes_statistics(module) else None
 
     def run(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
@@ -167,9 +167,9 @@ def _looks(graph: Graph, node: fx.Node, values: dict[fx.Node, Any]) -> int:
         if node.target is torch.cat and (node.kwargs.get("dim", (*node.args, 0)[1]) in (1, -3)):
             return 0
         if node.target is F.conv2d and len(node.args) in (2, 3) and not node.kwargs:
-            return coarsest * int(max(values[node.args[1]].shape[-2:]) - 1)
+            return coarsest * int(max(values[node.all_input_nodes[1]].shape[-2:]) - 1)
         if node.target is F.interpolate:
-            asked = {
+            asked: dict[str, Any] = {
                 **dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)),
                 **node.kwargs,
             }
