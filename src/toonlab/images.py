@@ -5,15 +5,17 @@ Inside toonlab an image is RGB, float, `(3, H, W)` or `(B, 3, H, W)`, in [-1, 1]
 
 from __future__ import annotations
 
+import io
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,35 +34,78 @@ class Picture(NamedTuple):
     icc_profile: bytes | None
 
 
-def decode(path: Path) -> Picture:
-    """Read any common image as upright 8-bit RGB with its alpha aside.
-
-    EXIF orientation is applied; grey, palette, CMYK and 16-bit files are converted; of an animation,
-    the first frame is taken.
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a file with Pillow; what goes wrong with its content inside is one of our errors.
 
     Raises:
         BadImageError: the file is empty, truncated, too large to be safe, or no image at all.
     """
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            picture: Image.Image = ImageOps.exif_transpose(opened)
-            profile = opened.info.get("icc_profile")
+        with Image.open(path) as file:
+            yield file
     except UnidentifiedImageError as error:
         empty = path.is_file() and path.stat().st_size == 0
         raise BadImageError("empty file" if empty else "not an image") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        if isinstance(error, BadImageError):
+            raise
         raise BadImageError(str(error) or type(error).__name__) from error
-    picture = _eight_bit(picture)
-    alpha = None
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        alpha = picture.getchannel("A")
-        if alpha.getextrema() == (255, 255):
-            alpha = None
-    # A profile describes the file's own colour space: of no use once CMYK or grey became RGB.
-    keeps_profile = picture.mode in ("RGB", "RGBA")
-    return Picture(picture.convert("RGB"), alpha, profile if keeps_profile else None)
+
+
+def decode(path: Path) -> Picture:
+    """Read any common image as upright 8-bit RGB with its alpha aside.
+
+    EXIF orientation is applied; grey, palette, CMYK, Lab and 16-bit files are converted, by their colour
+    profile if they have one; of an animation, the first frame is taken.
+
+    Raises:
+        BadImageError: see `opened`.
+    """
+    with opened(path) as file:
+        file.load()
+        picture: Image.Image = ImageOps.exif_transpose(file)
+        profile = file.info.get("icc_profile")
+        picture = _eight_bit(picture)
+        alpha = None
+        if picture.has_transparency_data:
+            alpha = picture.convert("RGBA").getchannel("A")
+            if alpha.getextrema() == (255, 255):
+                alpha = None
+        if picture.mode in ("RGB", "RGBA"):
+            return Picture(picture.convert("RGB"), alpha, profile)
+        # A profile describes the file's own colour space: of no use once CMYK or grey became RGB.
+        return Picture(_by_profile(picture, profile) or picture.convert("RGB"), alpha, None)
+
+
+def _by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """Return the picture as sRGB, as its own colour profile says; None if that is not of this colour space.
+
+    Relative colorimetric with black point compensation, as Photoshop does unless told otherwise. Lab needs no
+    profile.
+    """
+    if picture.mode == "LA":
+        picture = picture.convert("L")
+    space = {"CMYK": "CMYK", "L": "GRAY", "LAB": "Lab"}.get(picture.mode)
+    if space is None or not (profile or space == "Lab"):
+        return None
+    try:
+        own = ImageCms.ImageCmsProfile(
+            ImageCms.createProfile("LAB") if space == "Lab" else io.BytesIO(profile or b"")
+        )
+        if own.profile.xcolor_space.strip() != space:
+            return None
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(
+            picture,
+            own,
+            srgb,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return None
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
@@ -116,11 +161,16 @@ def to_picture(image: Tensor) -> Image.Image:
 
 def save(picture: Image.Image, path: Path, **options: Any) -> None:
     """Write atomically: an interrupted write leaves the old file, or none, never half of one."""
+    atomically(path, lambda part: picture.save(part, **options))
+
+
+def atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file under another name, which then takes its place at once, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: threads and processes may write the same picture at once, and the last one stays.
     part = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
-        picture.save(part, **options)
+        write(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -129,14 +179,14 @@ def save(picture: Image.Image, path: Path, **options: Any) -> None:
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Pad `(B, C, H, W)` at bottom and right by reflection so that H and W divide by `multiple`.
 
-    Falls back to repeating the edge where an image is too small to be reflected.
+    Falls back to repeating the edge along an axis that is too short to be reflected.
     """
     height, width = images.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
-    if not bottom and not right:
-        return images
-    mode = "reflect" if bottom < height and right < width else "replicate"
-    return F.pad(images, (0, right, 0, bottom), mode=mode)
+    for pads, enough in (((0, right, 0, 0), right < width), ((0, 0, 0, bottom), bottom < height)):
+        if any(pads):
+            images = F.pad(images, pads, mode="reflect" if enough else "replicate")
+    return images
 
 
 def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int = 4) -> Image.Image:

@@ -15,7 +15,8 @@ from torch import nn
 
 from toonlab import images
 from toonlab.errors import UsageError
-from toonlab.inference.stylizer import OutputFilter, Stylizer
+from toonlab.inference.pixels import Pixels
+from toonlab.inference.stylizer import Fast, OutputFilter, Stylizer
 from toonlab.networks.resnet import ResnetGenerator
 from toonlab.networks.unet import UNet
 from toonlab.representations.surface import guided_filter
@@ -212,3 +213,77 @@ def test_alpha_is_never_dropped_silently(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.jpg cannot hold it: name the output \.png"):
         stylizer().paint_file(tmp_path / "in.png", tmp_path / "out.jpg")
     assert not (tmp_path / "out.jpg").exists()
+
+
+def test_kept_colours_are_the_photos_and_the_luma_the_cartoons() -> None:
+    photo = images.from_uint8(torch.from_numpy(noise(1, 3, 20, 24))) * 0.4
+    cartoon, kept, half = (stylizer(Negative(), keep_color=k).paint(photo)[0] for k in (0.0, 1.0, 0.5))
+
+    def ycbcr(rgb: torch.Tensor) -> np.ndarray:  # ITU-R BT.601, full range, by its own matrix
+        matrix = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+        return np.tensordot(matrix, rgb.numpy(), 1)
+
+    assert np.abs(ycbcr(kept)[0] - ycbcr(cartoon)[0]).max() < 1e-5
+    assert np.abs(ycbcr(kept)[1:] - ycbcr(photo[0])[1:]).max() < 1e-5
+    assert np.abs(ycbcr(half)[1:]).max() < 1e-5  # half-way between a colour and its opposite: grey
+    assert torch.equal(cartoon, -photo[0])
+
+
+def test_kept_colours_are_the_same_in_tiles_and_fast() -> None:
+    photo = images.from_uint8(torch.from_numpy(noise(1, 3, 90, 110))) * 0.4
+    whole = stylizer(Negative(), keep_color=0.7).paint(photo)
+    torch.testing.assert_close(stylizer(Negative(), keep_color=0.7, tile=32).paint(photo), whole)
+    # Every pixel has the photo's chroma, whatever was painted small.
+    lifted = stylizer(Negative(), keep_color=1.0, fast=Fast(side=32)).paint(photo)
+    difference = lifted - photo
+    torch.testing.assert_close(difference[:, 0], difference[:, 1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(difference[:, 0], difference[:, 2], atol=1e-5, rtol=0)
+
+
+def test_fast_lifts_what_is_linear_in_the_photo_exactly() -> None:
+    # The negative is `-1 · photo + 0` in every window: lifted, it is the full-size negative.
+    photo = images.from_uint8(torch.from_numpy(noise(1, 3, 301, 423)))
+    lifted = stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint(photo)
+    assert (lifted + photo).abs().max() < 1e-3
+    pixels = Pixels(noise(301, 423, 3))
+    target = Pixels(np.zeros((301, 423, 3), np.uint8))
+    stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint_pixels(pixels, target)
+    assert np.abs(target.values.astype(int) - (255 - pixels.values.astype(int))).max() <= 1
+
+
+def test_fast_paints_a_small_copy_and_small_pictures_in_full() -> None:
+    seen = []
+
+    class Watch(nn.Module):
+        def forward(self, photo: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(photo.shape[-2:]))
+            return photo
+
+    fast = stylizer(Watch(), fast=Fast(side=40))
+    for size in ((400, 200), (40, 20), (3, 5000), (1, 1)):
+        assert fast.paint(torch.zeros(1, 3, *size)).shape == (1, 3, *size)
+    assert seen == [(40, 20), (40, 20), (16, 48), (16, 16)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"keep_color": 1.5}, {"keep_color": -0.1}, {"tiles": "some"}, {"precision": "fp8"}],
+)
+def test_new_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"^{next(iter(changes))}="):
+        stylizer(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"side": 8}, {"radius": 0}, {"eps": 0.0}])
+def test_fast_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"fast.{next(iter(changes))}="):
+        Fast(**changes)
+
+
+def test_bf16_is_near_fp32_and_returns_fp32() -> None:
+    torch.manual_seed(0)
+    network = ResnetGenerator(width=4, blocks=1)
+    photo = images.from_uint8(torch.from_numpy(noise(1, 3, 24, 28)))
+    exact, coarse = (stylizer(network, precision=p).paint(photo) for p in ("fp32", "bf16"))
+    assert coarse.dtype == torch.float32
+    assert 0 < (coarse - exact).abs().mean() * 127.5 < 4

@@ -64,8 +64,10 @@ def drawer(cfg: DictConfig) -> nn.Module:
     return drawing
 
 
-def stylizer(loaded: Loaded, *, device: torch.device, tile: int | None, strength: float = 1.0) -> Stylizer:
-    """Make the painter ready for pictures of any size."""
+def stylizer(
+    loaded: Loaded, *, device: torch.device, tile: int | None, strength: float = 1.0, **settings: Any
+) -> Stylizer:
+    """Make the painter ready for pictures of any size; `settings` are further ones of `Stylizer`."""
     output_filter = loaded.painting.get("output_filter")
     return Stylizer(
         loaded.generator,
@@ -74,4 +76,5 @@ def stylizer(loaded: Loaded, *, device: torch.device, tile: int | None, strength
         strength=strength,
         tile=tile,
         device=device,
+        **settings,
     )

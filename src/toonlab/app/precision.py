@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, check_choice
 
 
 def check_precision(cfg: DictConfig) -> None:
@@ -26,6 +26,20 @@ def check_precision(cfg: DictConfig) -> None:
         f"trainer.precision={precision}: this CPU has no such arithmetic and is up to 280 times slower; "
         "use trainer.precision=32-true, or insist with slow_precision=true"
     )
+
+
+def check_painting(precision: str, device: torch.device) -> None:
+    """Refuse to paint in bf16 or fp16 on a CPU that torch would emulate them on.
+
+    Raises:
+        UsageError: that is what `precision` asks for.
+    """
+    check_choice("precision", precision, ["fp32", "bf16", "fp16"])
+    if device.type == "cpu" and precision != "fp32" and not is_native(precision):
+        raise UsageError(
+            f"precision={precision}: this CPU has no such arithmetic and is up to 280 times slower; "
+            "use precision=fp32, or device=cuda"
+        )
 
 
 def is_native(precision: str) -> bool:

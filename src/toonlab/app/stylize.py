@@ -12,9 +12,9 @@ from toonlab import images
 from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
 from toonlab.app.painter import painter, stylizer
+from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
-from toonlab.inference.batch import stylize_all
 from toonlab.inference.before_after import before_after
 from toonlab.inference.film.planning import plan_with_films
 from toonlab.inference.planning import plan
@@ -30,12 +30,16 @@ def run(cfg: DictConfig) -> None:
     """
     quiet()
     film_encoding(cfg)  # a wrong word is refused before anything is loaded
+    check_counts(cfg)
+    how = encoding(cfg)
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)
     if loaded.origin:
         log.info("weights of %(file)s (%(kind)s, sha256 %(sha256).12s); licence: %(licence)s", loaded.origin)
-    ready = stylizer(loaded, device=device_named(cfg.device), tile=tile, strength=cfg.strength)
+    device = device_named(cfg.device)
+    settings = painting_settings(cfg, device)
+    ready = stylizer(loaded, device=device, tile=tile, strength=cfg.strength, **settings)
     if is_camera(cfg.input):
         watch(cfg, ready)
         return
@@ -44,9 +48,9 @@ def run(cfg: DictConfig) -> None:
         Path(cfg.input).expanduser(),
         Path(cfg.output).expanduser(),
         overwrite=cfg.overwrite,
-        photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite),
+        photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite, format=cfg.format),
     )
-    outcome = with_films(cfg, ready, todo, lambda photos: stylize_all(ready, photos, progress=True))
+    outcome = with_films(cfg, ready, todo, lambda photos: paint_all(cfg, ready, photos, how))
     log.info("%s", outcome.summary())
     if sheet and (pairs := without_films(outcome.pairs)):
         images.save(before_after(pairs), sheet)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from toonlab import images
 from toonlab.errors import UsageError
+from toonlab.inference.cartoon_file import Encoding
 from toonlab.inference.planning import Job, Plan
 from toonlab.inference.stylizer import Stylizer
 
@@ -30,6 +32,7 @@ class Outcome:
         failed: a reason for each source that could not be painted.
         remaining: jobs not begun or not finished when the user interrupted.
         deed: what was done to the painted ones, in a word.
+        lacking: what became of a source only in part.
     """
 
     plan: Plan
@@ -37,6 +40,7 @@ class Outcome:
     painted: list[Path] = dataclasses.field(default_factory=list)
     failed: dict[Path, str] = dataclasses.field(default_factory=dict)
     interrupted: bool = False
+    lacking: dict[Path, str] = dataclasses.field(default_factory=dict)
 
     @property
     def skipped_existing(self) -> int:
@@ -61,6 +65,7 @@ class Outcome:
         if self.plan.ignored:
             lines.append(f"{self.plan.ignored} other files ignored: not images by their names")
         lines += [f"written as PNG: {target}" for target in self.plan.renamed]
+        lines += [f"{source}: {what}" for source, what in self.lacking.items()]
         if self.interrupted:
             lines.append(f"interrupted with {self.remaining} to go: the same command continues")
         if self.failed:
@@ -68,13 +73,17 @@ class Outcome:
         return "\n".join(lines)
 
 
-def stylize_all(stylizer: Stylizer, plan: Plan, *, progress: bool) -> Outcome:
-    """Paint what was planned; see `each_job`."""
+def stylize_all(
+    stylizer: Stylizer, plan: Plan, *, progress: bool, encoding: Encoding | None = None
+) -> Outcome:
+    """Paint what was planned, one file after the other; see `each_job`. `pipeline` does it side by side."""
+    outcome = Outcome(plan=plan)
 
     def paint(job: Job, on_tile: OnPart) -> None:
-        stylizer.paint_file(job.source, job.target, on_tile)
+        if lacking := stylizer.paint_file(job.source, job.target, on_tile, encoding=encoding):
+            outcome.lacking[job.source] = lacking
 
-    return each_job(paint, Outcome(plan=plan), what="stylize", part="tile", progress=progress)
+    return each_job(paint, outcome, what="stylize", part="tile", progress=progress)
 
 
 def each_job(
@@ -97,7 +106,7 @@ def each_job(
                 _do(work, job, part, progress)
             except Exception as error:  # any file's trouble, MemoryError included, is that file's alone
                 log.debug("%s failed", job.source, exc_info=True)
-                outcome.failed[job.source] = _reason(error)
+                outcome.failed[job.source] = reason(error)
             else:
                 outcome.painted.append(job.target)
     except KeyboardInterrupt:
@@ -106,16 +115,24 @@ def each_job(
 
 
 def _do(work: Callable[[Job, OnPart], None], job: Job, part: str, progress: bool) -> None:
-    with tqdm(desc=job.source.name, unit=part, leave=False, disable=not progress, delay=1) as bar:
+    with part_bar(job.source.name, part, progress) as on_part:
+        work(job, on_part)
+
+
+@contextmanager
+def part_bar(name: str, part: str, progress: bool) -> Iterator[OnPart]:
+    """Show a bar of one file's parts if it takes longer than a second."""
+    with tqdm(desc=name, unit=part, leave=False, disable=not progress, delay=1) as bar:
 
         def on_part(done: int, parts: int) -> None:
             bar.total = parts
             bar.update(done - bar.n)
 
-        work(job, on_part)
+        yield on_part
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """Say in a line why a file failed."""
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, images.BadImageError | UsageError):
         return first

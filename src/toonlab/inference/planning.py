@@ -12,6 +12,7 @@ from PIL import Image
 from toonlab import images
 from toonlab.errors import UsageError
 from toonlab.inference.cartoon_file import OPAQUE
+from toonlab.inference.photo_file import READABLE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Plan:
     ignored: int
 
 
-def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False) -> Plan:
+def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False, format: str | None = None) -> Plan:
     """Decide which file becomes which; touches nothing.
 
     A folder is read recursively and keeps its structure; dot-files and the output's own folder are not read.
@@ -50,18 +51,22 @@ def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False) -> Pl
         input: a photo, or a folder of them.
         output: where the targets go.
         overwrite: plan targets anew that are there already.
-        png: everything becomes PNG; `renamed` is then empty.
+        png: everything becomes PNG; `renamed` is then empty. Animations are not read.
+        format: what everything becomes that it can hold, `jpg` for instance; None keeps each file's own.
 
     Raises:
-        UsageError: there is nothing to paint, or the output would overwrite the input.
+        UsageError: there is nothing to paint, or the output would overwrite the input; `format` is none that
+            is written, or not that of `output`.
     """
+    kinds = images.EXTENSIONS if png else READABLE
+    suffix = ".png" if png else _suffix(format, output)
     if not input.exists():
         raise UsageError(f"input={input} does not exist: name a photo or a folder of photos")
     found, ignored = [input], 0
     if input.is_dir():
         if not output.is_dir() and _names_an_image(output):
             raise UsageError(f"output={output} names a file but input={input} is a folder: name a folder")
-        found, ignored = _photos(input, output)
+        found, ignored = _photos(input, output, kinds)
         wanted = [output / source.relative_to(input) for source in found]
     elif output.is_dir() or not _names_an_image(output):
         wanted = [output / input.name]
@@ -69,7 +74,7 @@ def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False) -> Pl
         wanted = [output]
     if output.is_file() and wanted != [output]:
         raise UsageError(f"output={output} is a file and not an image: name a folder or an image file")
-    targets = _targets(found, wanted, png)
+    targets, renamed = _targets(found, wanted, suffix)
     sources = {source.resolve() for source in found}
     if any(target.resolve() in sources for target in targets):
         raise UsageError(f"output={output} would overwrite photos of input={input}: choose another output")
@@ -78,12 +83,27 @@ def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False) -> Pl
     return Plan(
         jobs=tuple(itertools.compress(jobs, (not there for there in done))),
         existing=tuple(itertools.compress(jobs, done)),
-        renamed=tuple(t for t, w in zip(targets, wanted, strict=True) if t != w and not png),
+        renamed=() if png else renamed,
         ignored=ignored,
     )
 
 
-def _photos(folder: Path, output: Path) -> tuple[list[Path], int]:
+def _suffix(format: str | None, output: Path) -> str | None:
+    """Return the suffix of a format by its name."""
+    if format is None:
+        return None
+    suffix = f".{format.lower().lstrip('.')}"
+    if suffix not in READABLE:
+        known = ", ".join(sorted(kind[1:] for kind in READABLE))
+        raise UsageError(f"format={format}: use one of {known}, or null for each file's own")
+    same = {".jpeg": ".jpg", ".tiff": ".tif"}
+    own = output.suffix.lower()
+    if not output.is_dir() and _names_an_image(output) and same.get(own, own) != same.get(suffix, suffix):
+        raise UsageError(f"format={format} and output={output} disagree: leave one of them out")
+    return None if not output.is_dir() and _names_an_image(output) else suffix
+
+
+def _photos(folder: Path, output: Path, kinds: frozenset[str]) -> tuple[list[Path], int]:
     """Return the folder's image files, sorted, and the number of its other files."""
     if output.resolve() == folder.resolve():
         raise UsageError(f"output={output} is the input folder itself: choose another output")
@@ -97,40 +117,52 @@ def _photos(folder: Path, output: Path) -> tuple[list[Path], int]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not (earlier and path.resolve().is_relative_to(earlier))
     ]
-    photos = [path for path in files if path.suffix.lower() in images.EXTENSIONS]
+    photos = [path for path in files if path.suffix.lower() in kinds]
     if not photos:
-        kinds = " ".join(sorted(images.EXTENSIONS))
         raise UsageError(
-            f"input={folder} holds no image ({kinds}) among {len(files)} files: name another folder"
+            f"input={folder} holds no image ({' '.join(sorted(kinds))}) among {len(files)} files: "
+            "name another folder"
         )
     return photos, len(files) - len(photos)
 
 
-def _targets(sources: list[Path], wanted: list[Path], png: bool) -> list[Path]:
-    """Return a target of its own for each source: as wanted where its format allows, else a PNG beside it."""
-    fits = [
-        target.suffix.lower() == ".png" if png else _can_hold(target, source)
-        for source, target in zip(sources, wanted, strict=True)
+def _targets(
+    sources: list[Path], wanted: list[Path], suffix: str | None
+) -> tuple[list[Path], tuple[Path, ...]]:
+    """Return a target of its own for each source, and those of them that had to become PNG.
+
+    Args:
+        sources: photos.
+        wanted: where each would go under its own name.
+        suffix: what all become, if they can.
+    """
+    asked = [suffix or target.suffix for target in wanted]
+    goals = [
+        kind if _can_hold(target.with_suffix(kind), source) else ".png"
+        for source, target, kind in zip(sources, wanted, asked, strict=True)
     ]
-    taken = {target for target, fit in zip(wanted, fits, strict=True) if fit}
-    targets = []
-    for target, fit in zip(wanted, fits, strict=True):
-        if not fit:
-            target = next(name for name in _png_names(target) if name not in taken)
+    stay = [target.suffix.lower() == goal.lower() for target, goal in zip(wanted, goals, strict=True)]
+    taken = set(itertools.compress(wanted, stay))
+    targets, renamed = [], []
+    for target, kind, goal, stays in zip(wanted, asked, goals, stay, strict=True):
+        if not stays:
+            target = next(name for name in _names(target, goal) if name not in taken)
             taken.add(target)
         targets.append(target)
-    return targets
+        if goal != kind:
+            renamed.append(target)
+    return targets, tuple(renamed)
 
 
-def _png_names(target: Path) -> Iterator[Path]:
-    yield target.with_suffix(".png")
-    yield target.with_name(f"{target.name}.png")
-    yield from (target.with_name(f"{target.name}.{i}.png") for i in itertools.count(2))
+def _names(target: Path, suffix: str) -> Iterator[Path]:
+    yield target.with_suffix(suffix)
+    yield target.with_name(f"{target.name}{suffix}")
+    yield from (target.with_name(f"{target.name}.{i}{suffix}") for i in itertools.count(2))
 
 
 def _can_hold(target: Path, source: Path) -> bool:
     suffix = target.suffix.lower()
-    if suffix not in images.EXTENSIONS:
+    if suffix not in READABLE:
         return False
     if suffix not in OPAQUE or source.suffix.lower() in (".jpg", ".jpeg"):  # JPEG has no alpha to lose
         return True

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from toonlab import images
-from toonlab.errors import UsageError
-from toonlab.inference import tiling
-from toonlab.inference.cartoon_file import OPAQUE, write
+from toonlab.errors import UsageError, check_choice
+from toonlab.inference import cartoon_file, fast, photo_file, staged, tiling
+from toonlab.inference.cartoon_file import Encoding
+from toonlab.inference.colour import keep_colour
+from toonlab.inference.graphs import Graph, NotLocalError, graph_of
+from toonlab.inference.pixels import Pixels
+from toonlab.inference.staged import Window
 from toonlab.representations.surface import guided_filter
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +34,28 @@ class OutputFilter:
 
     radius: int
     eps: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fast:
+    """How `quality=fast` paints.
+
+    Attributes:
+        side: pixels of the longer side of the small copy that is painted.
+        radius: of the guided filter that lifts its cartoon, pixels of the small copy.
+        eps: of the same filter, variance on the [-1, 1] scale.
+    """
+
+    side: int = 400
+    radius: int = 2
+    eps: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.side < 16 or self.radius < 1 or not self.eps > 0:
+            raise UsageError(
+                f"fast.side={self.side} (16 pixels or more), fast.radius={self.radius} (1 or more), "
+                f"fast.eps={self.eps} (above 0): out of range"
+            )
 
 
 class Stylizer:
@@ -36,9 +71,14 @@ class Stylizer:
         tile: side in pixels of the largest square painted at once, which bounds the memory; larger pictures
             are painted in tiles. None paints everything at once.
         device: where the generator runs; pictures and results stay where they are.
+        keep_color: share of the photo's chroma in the cartoon, in [0, 1]; see `keep_colour`.
+        tiles: of networks with norms that look at everything: `exact` gives what painting at once gives;
+            `sampled` takes the norms' statistics from crops, 4 of 255 levels off on average.
+        precision: of the generator's arithmetic.
+        fast: paint a small copy and lift it; None for full quality.
 
     Raises:
-        UsageError: `strength` or `tile` is out of range.
+        UsageError: a setting is out of range.
     """
 
     def __init__(
@@ -50,22 +90,34 @@ class Stylizer:
         strength: float = 1.0,
         tile: int | None,
         device: torch.device | str = "cpu",
+        keep_color: float = 0.0,
+        tiles: Literal["exact", "sampled"] = "exact",
+        precision: Precision = "fp32",
+        fast: Fast | None = None,
     ) -> None:
         if not 0 <= strength <= 1:
             raise UsageError(
                 f"strength={strength} is not in [0, 1]: 0 is the raw cartoon, 1 the filtered one"
             )
+        if not 0 <= keep_color <= 1:
+            raise UsageError(
+                f"keep_color={keep_color} is not in [0, 1]: 0 is the cartoon's colours, 1 the photo's"
+            )
         if tile is not None and tile < 4 * multiple:
             raise UsageError(
                 f"tile={tile} is too small: use at least {4 * multiple} pixels, or null for no tiles"
             )
+        check_choice("tiles", tiles, ["exact", "sampled"])
+        check_choice("precision", precision, list(_DTYPES))
         self.device = torch.device(device)
         # channels_last: White-box is 1.3 times as fast with it on a CPU, CartoonGAN no slower.
         self.generator = generator.eval().to(self.device).to(memory_format=torch.channels_last)
-        self.multiple, self.strength = multiple, strength
+        self.multiple, self.strength, self.keep_color = multiple, strength, keep_color
         self.tile = tile if tile is None else tile // multiple * multiple
         self.output_filter = output_filter if strength > 0 else None
+        self.tiles, self.precision, self.fast = tiles, precision, fast
         self._reach: int | None = None
+        self._graph: Graph | None = None
 
     def paint(self, photos: Tensor, on_tile: tiling.OnTile | None = None) -> Tensor:
         """Paint `(B, 3, H, W)` in [-1, 1]; returns the same shape, clipped to [-1, 1].
@@ -74,65 +126,216 @@ class Stylizer:
             UsageError: the pictures need tiles, and `tile` is too small for this generator or no tile is
                 large enough.
         """
-        height, width = photos.shape[-2:]
-        # A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
-        least = 4 * self.multiple
-        padded = images.pad_to_multiple(photos, self.multiple if min(height, width) >= least else least)
+        if not self.at_once(*photos.shape[-2:]):
+            cartoons = torch.empty_like(photos)
+            for photo, cartoon in zip(photos, cartoons, strict=True):
+                self.paint_pixels(Pixels(photo), Pixels(cartoon), on_tile)
+            return cartoons
         with torch.inference_mode():
-            cartoons = self._generate(padded, on_tile)[..., :height, :width]
-            if self.output_filter:
-                cartoons = cartoons.lerp(self._filter(photos, cartoons, self.output_filter), self.strength)
-            return cartoons.clamp(-1, 1)
+            return self._whole(photos).clamp_(-1, 1)
 
-    def paint_file(self, source: Path, target: Path, on_tile: tiling.OnTile | None = None) -> None:
+    def paint_pixels(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None = None) -> None:
+        """Paint one picture into another of its size, window by window, in memory that tiles bound.
+
+        Raises:
+            UsageError: as `paint`.
+        """
+        size = photo.height, photo.width
+        everything = slice(0, size[0]), slice(0, size[1])
+        with torch.inference_mode():
+            if self.fast and max(size) > self.fast.side:
+                self._fast(photo, cartoon, self.fast)
+            elif self.at_once(*size):
+                cartoon.write(*everything, self._whole(photo.read(*everything, self.device)))
+            else:
+                self._in_tiles(photo, cartoon, on_tile)
+
+    def paint_file(
+        self,
+        source: Path,
+        target: Path,
+        on_tile: tiling.OnTile | None = None,
+        *,
+        encoding: Encoding | None = None,
+    ) -> str | None:
         """Paint one file into another, in the format of the target's suffix.
 
-        Alpha and colour profile are kept, EXIF is not; see `write`.
+        Alpha and colour profile are kept, EXIF is not; an animation's frames are all painted where the
+        format can hold them. See `photo_file` and `cartoon_file`.
+
+        Returns:
+            What the target lacks of the source, in words; None if nothing.
 
         Raises:
             BadImageError: the source cannot be decoded.
             UsageError: the source has alpha and the target's format cannot hold it.
         """
-        picture = images.decode(source)
-        if picture.alpha is not None and target.suffix.lower() in OPAQUE:
-            raise UsageError(f"{source} has alpha and {target} cannot hold it: name the output .png")
-        write(self.paint(images.to_tensor(picture.rgb)[None], on_tile)[0], target, photo=picture)
+        encoding = encoding or Encoding()
+        photo = photo_file.read(source, target)
+        cartoon_file.check_holds(photo, source, target)
+        painted = self.paint_photo(photo, on_tile, dtype=encoding.dtype(target, photo))
+        cartoon_file.write_photo(painted, target, encoding=encoding)
+        return photo.lacking
 
-    def _generate(self, photos: Tensor, on_tile: tiling.OnTile | None) -> Tensor:
-        area = photos.shape[-2] * photos.shape[-1]
-        if self.tile is None:
-            return self._run(photos)
-        if area <= self.tile**2:
-            return torch.cat([self._run(few) for few in torch.split(photos, self.tile**2 // area)])
-        if self._reach is None:
-            self._reach = tiling.reach(self.generator, self.multiple, self.device)
-        cartoons = []
-        for photo in torch.split(photos, 1):  # InstanceNorm's statistics belong to a picture, not a batch
-            with tiling.fixed_statistics(self.generator) as are_needed:
-                if are_needed:
-                    self._run(tiling.sample(photo, self.tile, self.multiple))
-                cartoon = tiling.in_tiles(
-                    self._run,
-                    photo,
-                    tile=self.tile,
-                    overlap=self._reach,
-                    multiple=self.multiple,
+    def paint_photo(
+        self, photo: photo_file.Photo, on_tile: tiling.OnTile | None = None, *, dtype: Any = np.uint8
+    ) -> photo_file.Photo:
+        """Paint what a file holds, as `dtype`; an animation's frames one by one, when they are asked for."""
+
+        def painted(values: photo_file.Array) -> photo_file.Array:
+            source = Pixels(values)
+            target = np.empty(values.shape, dtype)
+            self.paint_pixels(source, Pixels(target), on_tile)
+            return target
+
+        return photo.with_pixels(painted)
+
+    def paint_together(
+        self, photos: Sequence[photo_file.Photo], *, dtype: Any = np.uint8
+    ) -> list[photo_file.Photo]:
+        """Paint stills of one size in one batch; the generator runs on as many at once as fit into a tile."""
+        stack = [Pixels(next(photo.frames()).rgb) for photo in photos]
+        everything = slice(0, stack[0].height), slice(0, stack[0].width)
+        cartoons = self.paint(torch.cat([pixels.read(*everything, self.device) for pixels in stack]))
+        done = []
+        for photo, cartoon in zip(photos, cartoons, strict=True):
+            target = Pixels(np.empty((cartoon.shape[-2], cartoon.shape[-1], 3), dtype))
+            target.write(*everything, cartoon[None])
+            done.append(photo.with_pixels(lambda _, values=target.values: values))  # type: ignore[misc]
+        return done
+
+    def at_once(self, height: int, width: int) -> bool:
+        """Whether pictures of a size are painted in one go: neither in tiles nor fast."""
+        if self.fast and max(height, width) > self.fast.side:
+            return False
+        multiple = self._multiple(height, width)
+        area = -(-height // multiple) * -(-width // multiple) * multiple**2
+        return self.tile is None or area <= self.tile**2
+
+    def _whole(self, photos: Tensor) -> Tensor:
+        """Paint pictures that need no tiles, `(B, 3, H, W)`; not clipped."""
+        height, width = photos.shape[-2:]
+        padded = images.pad_to_multiple(photos, self._multiple(height, width))
+        area = padded.shape[-2] * padded.shape[-1]
+        few = max(self.tile**2 // area, 1) if self.tile else len(photos)
+        cartoons = torch.cat([self._run(part) for part in torch.split(padded, few)])[..., :height, :width]
+        return self._finish(photos, cartoons)
+
+    def _finish(self, photos: Tensor, cartoons: Tensor) -> Tensor:
+        """Filter and colour what the generator painted."""
+        if by := self.output_filter:
+            smooth = guided_filter(photos, cartoons, by.radius, by.eps)
+            cartoons = cartoons.lerp(smooth, self.strength)
+        return keep_colour(cartoons, photos, self.keep_color) if self.keep_color else cartoons
+
+    def _multiple(self, height: int, width: int) -> int:
+        # A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
+        least = 4 * self.multiple
+        return self.multiple if min(height, width) >= least else least
+
+    def _fast(self, photo: Pixels, cartoon: Pixels, by: Fast) -> None:
+        size = photo.height, photo.width
+        small = fast.smaller(photo, fast.small_size(*size, by.side), self.device)
+        model = fast.lift(small, self._whole(small), radius=by.radius, eps=by.eps)
+        everything = slice(0, size[1])
+        for start in range(0, size[0], fast.STRIP):
+            rows = slice(start, min(start + fast.STRIP, size[0]))
+            part = photo.read(rows, everything, self.device)
+            large = fast.lifted(model, part, rows, size)
+            if self.keep_color:
+                large = keep_colour(large, part, self.keep_color)
+            cartoon.write(rows, everything, large)
+
+    def _in_tiles(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None) -> None:
+        multiple = self._multiple(photo.height, photo.width)
+        size = tuple(-(-n // multiple) * multiple for n in (photo.height, photo.width))
+        margin = 2 * self.output_filter.radius if self.output_filter else 0
+
+        def on_cartoon(window: Window, painted: Tensor) -> None:
+            """Finish a tile with a margin around what is kept, within the picture, and put that there."""
+            rows, columns = window.inside(margin=margin)
+            places, kept = [], []
+            for seen, inside, keep, length in zip(
+                window.seen, (rows, columns), window.kept, (photo.height, photo.width), strict=True
+            ):
+                start, stop = seen.start + inside.start, min(seen.start + inside.stop, length)
+                places.append(slice(start, stop))
+                kept.append(slice(keep.start - start, min(keep.stop, length) - start))
+            rows, columns = (
+                slice(place.start - seen.start, place.stop - seen.start)
+                for place, seen in zip(places, window.seen, strict=True)
+            )
+            seen_photo = photo.read(places[0], places[1], self.device)
+            done = self._finish(seen_photo, painted[..., rows, columns].float())
+            goal = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(places, kept, strict=True)]
+            cartoon.write(goal[0], goal[1], done[..., kept[0], kept[1]])
+
+        def read(rows: slice, columns: slice) -> Tensor:
+            window = photo.read(rows, columns, self.device)
+            return window.contiguous(memory_format=torch.channels_last)
+
+        if staged.has_statistics(self.generator) and (graph := self._taken_apart()):
+            with self._arithmetic():
+                staged.paint_staged(
+                    graph,
+                    staged.stages(graph),
+                    read,
+                    (size[0], size[1]),
+                    tile=self._tile(),
+                    multiple=multiple,
+                    margin=margin,
+                    device=self.device,
+                    on_cartoon=on_cartoon,
                     on_tile=on_tile,
                 )
-            cartoons.append(cartoon)
-        return torch.cat(cartoons)
+            return
+        if self._reach is None:
+            self._reach = tiling.reach(self.generator, self.multiple, self.device)
+        with tiling.fixed_statistics(self.generator) as are_needed:
+            if are_needed:
+                self._run(self._sample(photo, (size[0], size[1])))
+            windows = staged.grid(
+                size[0], size[1], tile=self._tile(), halo=self._reach + margin, multiple=multiple
+            )
+            for done, window in enumerate(windows, start=1):
+                on_cartoon(window, self._run(read(*window.seen)))
+                if on_tile:
+                    on_tile(done, len(windows))
+
+    def _tile(self) -> int:
+        if self.tile is None:
+            raise ValueError("no tiles were asked for")
+        return self.tile
+
+    def _taken_apart(self) -> Graph | None:
+        """Return the generator's steps, once for all; None if its tiles are sampled."""
+        if self.tiles == "exact" and self._graph is None:
+            try:
+                with torch.inference_mode(), self._arithmetic():
+                    self._graph = graph_of(self.generator, self.multiple, self.device)
+            except NotLocalError as error:
+                self.tiles = "sampled"
+                log.warning(
+                    "tiles=exact is not to be had for %s: %s; statistics are sampled, some levels of 255 off",
+                    type(self.generator).__name__,
+                    error,
+                )
+        return self._graph if self.tiles == "exact" else None
+
+    def _sample(self, photo: Pixels, size: tuple[int, int]) -> Tensor:
+        return torch.cat(
+            [
+                photo.read(*window, self.device)
+                for window in tiling.sample_windows(*size, self._tile(), self.multiple)
+            ]
+        )
+
+    def _arithmetic(self) -> torch.autocast:
+        dtype = _DTYPES[self.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
 
     def _run(self, photos: Tensor) -> Tensor:
         inputs = photos.to(self.device).contiguous(memory_format=torch.channels_last)
-        cartoons: Tensor = self.generator(inputs)
-        return cartoons.to(photos.device)
-
-    def _filter(self, photos: Tensor, cartoons: Tensor, by: OutputFilter) -> Tensor:
-        def conditioned(pair: Tensor) -> Tensor:
-            return guided_filter(pair[:, :3], pair[:, 3:], by.radius, by.eps)
-
-        pairs = torch.cat([photos, cartoons], dim=1)
-        if self.tile is None:
-            return conditioned(pairs)
-        # In tiles as well: the filter's moments of a whole 4000x3000 picture would take gigabytes.
-        return tiling.in_tiles(conditioned, pairs, tile=self.tile, overlap=2 * by.radius, multiple=1)
+        with self._arithmetic():
+            cartoons: Tensor = self.generator(inputs)
+        return cartoons.float().to(photos.device)

@@ -171,13 +171,19 @@ def sample(images: Tensor, tile: int, multiple: int) -> Tensor:
     many small ones, because few large ones miss parts of the picture. Measured on photos of 12 tiles, as mean
     distance from the untiled result: 4.1 of 255 levels with 8x8 crops, 8.4 with 4x4, 7.3 with a smaller copy.
     """
+    height, width = images.shape[-2:]
+    found = sample_windows(height, width, tile, multiple)
+    return torch.cat([images[..., rows, columns] for rows, columns in found])
+
+
+def sample_windows(height: int, width: int, tile: int, multiple: int) -> list[tuple[slice, slice]]:
+    """Return where the crops of `sample` lie in a picture of that size."""
     per_axis = max(8, tile // 64)
     size = max(tile // per_axis // multiple, 4) * multiple  # four cells at the least, as in `Stylizer.paint`
-    height, width = (min(size, n) for n in images.shape[-2:])
-    last_top, last_left = images.shape[-2] - height, images.shape[-1] - width
+    high, wide = min(size, height), min(size, width)
     corners = [
-        (last_top * i // (per_axis - 1), last_left * j // (per_axis - 1))
+        ((height - high) * i // (per_axis - 1), (width - wide) * j // (per_axis - 1))
         for i in range(per_axis)
         for j in range(per_axis)
     ]
-    return torch.cat([images[..., top : top + height, left : left + width] for top, left in corners])
+    return [(slice(top, top + high), slice(left, left + wide)) for top, left in corners]

@@ -40,8 +40,26 @@ def guided_filter(guide: Tensor, images: Tensor, radius: int, eps: float) -> Ten
         return _filter(x, y, radius, eps).reshape(images.shape)
 
 
+def linear_model(guide: Tensor, images: Tensor, radius: int, eps: float) -> tuple[Tensor, Tensor]:
+    """Return slope and offset of `images` as a linear function of `guide` around each pixel.
+
+    What `guided_filter` applies: its result is `slope · guide + offset`. Same arguments; both fp32 of the
+    images' shape. Enlarged, they lift a small cartoon to a large photo (He & Sun 2015).
+    """
+    with torch.autocast(device_type=images.device.type, enabled=False):
+        x, y = guide.float().flatten(0, 1), images.float().flatten(0, 1)
+        slope, offset = _linear_model(x, y, radius, eps)
+        return slope.reshape(images.shape), offset.reshape(images.shape)
+
+
 def _filter(x: Tensor, y: Tensor, radius: int, eps: float) -> Tensor:
-    """Return `y` filtered by `x`, `(N, H, W)` each, in their own dtype: He et al.'s equations 5, 6 and 8."""
+    """Return `y` filtered by `x`, `(N, H, W)` each, in their own dtype: He et al.'s equation 8."""
+    slope, offset = _linear_model(x, y, radius, eps)
+    return torch.addcmul(offset, slope, x)
+
+
+def _linear_model(x: Tensor, y: Tensor, radius: int, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the mean slope and offset of the windows around each pixel: equations 5, 6 and 8."""
     share = _share(x, radius)
     mean_x, mean_xx = _box_means(x, x * x, share, radius)
     # Apart from the guide's means, not stacked with them: a photo needs no gradient, half the way back.
@@ -50,8 +68,7 @@ def _filter(x: Tensor, y: Tensor, radius: int, eps: float) -> Tensor:
     covariance = variance if y is x else torch.addcmul(mean_xy, mean_x, mean_y, value=-1)
     slope = covariance / (variance + eps)
     offset = torch.addcmul(mean_y, slope, mean_x, value=-1)
-    slope, offset = _box_means(slope, offset, share, radius)
-    return torch.addcmul(offset, slope, x)
+    return _box_means(slope, offset, share, radius)
 
 
 def _box_means(first: Tensor, second: Tensor, share: Tensor, radius: int) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,7 @@ def settings_of(wish: Wish) -> dict[str, Any]:
     if "quality" in settings:
         check_choice("quality", settings["quality"], ("full", "fast"))
         if "quality" not in inspect.signature(Stylizer).parameters and settings.pop("quality") == "fast":
-            settings["fast"] = inference_stylizer.Fast()  # type: ignore[attr-defined]
+            settings["fast"] = inference_stylizer.Fast()
     return settings
 
 

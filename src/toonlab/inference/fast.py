@@ -1,0 +1,72 @@
+"""Fast painting: paint a small copy, and lift the cartoon to full size by the photo's own edges.
+
+The fast guided filter (He & Sun 2015): in each small window the cartoon is taken for a linear function of the
+photo, `slope · photo + offset`. Both are found on the small pictures, where that costs little, enlarged, and
+applied to the full photo, whose edges and detail the cartoon thereby gets. See docs/painting.md for what that
+costs and loses.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toonlab.inference.pixels import Pixels
+from toonlab.representations.surface import linear_model
+
+STRIP = 256
+"""Rows of the large picture that are lifted at once."""
+
+
+def small_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Return the size whose longer side is `side`, or the same one if it is small enough."""
+    longest = max(height, width)
+    if longest <= side:
+        return height, width
+    return max(1, round(height * side / longest)), max(1, round(width * side / longest))
+
+
+def smaller(photo: Pixels, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return a copy `(1, 3, *size)`, each pixel the mean of those that it stands for."""
+    if isinstance(photo.values, np.ndarray):
+        array = cv2.resize(photo.values, size[::-1], interpolation=cv2.INTER_AREA)
+        return Pixels(array).read(slice(0, size[0]), slice(0, size[1]), device)
+    return F.interpolate(photo.values[None].to(device), size=size, mode="area")
+
+
+def lift(small_photo: Tensor, small_cartoon: Tensor, *, radius: int, eps: float) -> Tensor:
+    """Return slopes and offsets of the cartoon as a function of the photo, `(1, 6, h, w)`.
+
+    Args:
+        small_photo: `(1, 3, h, w)` in [-1, 1].
+        small_cartoon: the same shape.
+        radius: pixels of the small picture.
+        eps: variance on the [-1, 1] scale; the larger, the flatter the result.
+    """
+    return torch.cat(linear_model(small_photo, small_cartoon, radius, eps), dim=1)
+
+
+def lifted(model: Tensor, photo: Tensor, rows: slice, size: tuple[int, int]) -> Tensor:
+    """Apply a model to rows of the full photo.
+
+    Args:
+        model: `(1, 6, h, w)` as `lift` returns it.
+        photo: these rows, `(1, 3, rows, W)`.
+        rows: of the full picture.
+        size: of the full picture.
+    """
+    above, below, share = _between(model.shape[-2], size[0], rows, photo.device)
+    few = torch.lerp(model.index_select(2, above), model.index_select(2, below), share[:, None])
+    large = F.interpolate(few, size=(few.shape[-2], size[1]), mode="bilinear", align_corners=False)
+    return torch.addcmul(large[:, 3:], large[:, :3], photo)
+
+
+def _between(small: int, large: int, rows: slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return, for rows of a large picture, the two nearest of the small one and the second's share."""
+    at = (torch.arange(rows.start, rows.stop, device=device) + 0.5) * (small / large) - 0.5
+    at = at.clamp(0, small - 1)
+    first = at.floor()
+    return first.long(), (first + 1).clamp(max=small - 1).long(), at - first
