@@ -21,6 +21,7 @@ from PIL import Image
 
 from marked import scene
 from served import bomb, filtered
+from shipped import trained_generator
 from styled import checkpoint, styled
 from toonlab.app.serving import shelf as shelves
 from toonlab.app.serving.guard import paths_in
@@ -29,7 +30,11 @@ from toonlab.app.serving.offers import given, offers
 from toonlab.app.serving.room import GRACE, Room, room
 from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.app.serving.work import Studio, frame_of, plain_name
+from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
+from toonlab.inference.onnx_file import write_onnx
+from toonlab.inference.runtimes import OnnxNetwork
+from toonlab.inference.stylizer import Fast, Stylizer
 
 Composed = Callable[..., DictConfig]
 
@@ -175,36 +180,34 @@ def test_two_jobs_never_paint_at_once(shelf: Shelf) -> None:
     assert len(most) == 12
 
 
-def test_settings_that_this_painter_lacks_are_not_shown_and_those_it_has_are(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class With:
-        def __init__(self, *, keep_color: bool = False, quality: str = "full") -> None: ...
-
-    class Without:
-        def __init__(self) -> None: ...
-
-    monkeypatch.setattr(shelves, "Stylizer", With)
-    monkeypatch.setattr(shelves.painter, "stylizer", lambda loaded, *, keep_color=False, quality="full": None)
-    assert shelves.extras() == {"keep_color": False, "quality": "full"}
-    assert shelves.settings_of(Wish("m", extras=(("quality", "fast"),))) == {"quality": "fast"}
-    with pytest.raises(UsageError, match="quality=best"):
-        shelves.settings_of(Wish("m", extras=(("quality", "best"),)))
-    monkeypatch.setattr(shelves, "Stylizer", Without)
-    assert shelves.extras() == {}
-
-
-def test_a_painter_whose_word_for_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Named:
-        def __init__(self, *, keep_color: float = 0.0, fast: object = None) -> None: ...
-
-    monkeypatch.setattr(shelves, "Stylizer", Named)
-    monkeypatch.setattr(shelves.painter, "stylizer", lambda loaded, **settings: None)
-    monkeypatch.setattr(shelves.inference_stylizer, "Fast", lambda: "lifted", raising=False)
-    assert shelves.extras() == {"keep_color": 0.0, "quality": "full"}
+def test_colours_and_quality_reach_the_painter_as_it_calls_them() -> None:
     wish = Wish("m", extras=(("keep_color", 0.5), ("quality", "fast")))
-    assert shelves.settings_of(wish) == {"keep_color": 0.5, "fast": "lifted"}
+    assert shelves.settings_of(wish) == {"keep_color": 0.5, "fast": Fast()}
     assert shelves.settings_of(wish._replace(extras=(("quality", "full"),))) == {}
+    with pytest.raises(UsageError, match="quality=best"):
+        shelves.settings_of(wish._replace(extras=(("quality", "best"),)))
+
+
+@pytest.mark.slow
+def test_an_onnx_file_and_a_runtime_paint_what_the_checkpoint_does(
+    tmp_path: Path, composed: Composed
+) -> None:
+    pytest.importorskip("onnxruntime")
+    checkpoint = trained_generator(tmp_path / "net.ckpt")
+    generator = load_generator(checkpoint).generator
+    write_onnx(tmp_path / "net.onnx", generator)
+    torch.manual_seed(0)
+    photo = torch.rand(1, 3, 33, 50) * 2 - 1
+    expected = Stylizer(generator, multiple=4, output_filter=None, tile=None).paint(photo)
+    for ckpt, runtime in ((tmp_path / "net.onnx", "auto"), (checkpoint, "onnxruntime")):
+        cfg = composed(
+            f"ckpt={ckpt}", f"runtime={runtime}", f"cache_dir={tmp_path / 'cache'}", config="serve"
+        )
+        shelf = Shelf(cfg, offers(cfg), torch.device("cpu"))
+        (name,) = shelf.offered
+        made = shelf.stylizer(Wish(name))
+        assert isinstance(made.generator, OnnxNetwork)
+        torch.testing.assert_close(made.paint(photo), expected, atol=2e-3, rtol=0)
 
 
 def encoded(picture: Image.Image, kind: str) -> bytes:

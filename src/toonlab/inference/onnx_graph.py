@@ -30,9 +30,6 @@ pad (float[batch, 3, height, width] photo) => ({type}[batch, 3, padded_height, p
   pad_total = Mul(pad_steps, pad_step)
   pad_more = Sub(pad_total, pad_size)
   pad_fits = Less(pad_more, pad_size)
-  pad_fit = Cast<to = 7>(pad_fits)
-  pad_all = ReduceMin<keepdims = 1>(pad_fit)
-  pad_reflects = Cast<to = 9>(pad_all)
 {axes}
   pad_float = Gather<axis = 3>(pad_rows, pad_at1)
   padded = Cast<to = {number}>(pad_float)
@@ -51,7 +48,8 @@ _AXIS = """
   pad_edge{k} = Min(pad_i{k}, pad_last{k})
   pad_over{k} = Sub(pad_i{k}, pad_edge{k})
   pad_mirror{k} = Sub(pad_edge{k}, pad_over{k})
-  pad_at{k} = Where(pad_reflects, pad_mirror{k}, pad_edge{k})
+  pad_reflects{k} = Gather(pad_fits, pad_k{k})
+  pad_at{k} = Where(pad_reflects{k}, pad_mirror{k}, pad_edge{k})
 """
 
 _FINISH = (

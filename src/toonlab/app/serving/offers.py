@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from toonlab.app.runtime import is_onnx, onnx_painter
 from toonlab.app.styles import with_packs
 from toonlab.engine.checkpoint import Loaded, Styled, locate
 from toonlab.errors import UsageError
@@ -132,10 +133,11 @@ def read(cfg: DictConfig, path: Path) -> Variant:
 
 
 def load(cfg: DictConfig, path: Path) -> Loaded:
-    """Load a checkpoint with all its styles."""
+    """Load a checkpoint with all its styles, or an ONNX file."""
     one = cfg.copy()
-    OmegaConf.update(one, "ckpt", str(path), force_add=True)
-    return with_packs(one)
+    for key, value in {"ckpt": str(path), "style": None, "reverse": False}.items():
+        OmegaConf.update(one, key, value, force_add=True)
+    return onnx_painter(one) if is_onnx(one) else with_packs(one)
 
 
 def _preset(checkpoint: Path) -> str | None:

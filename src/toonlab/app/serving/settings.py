@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from omegaconf import DictConfig
 
-from toonlab.app.serving.shelf import Shelf, Wish, extras
+from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.app.serving.work import KINDS
 
 ALONE = "no other"
@@ -19,7 +19,7 @@ class Settings:
     """Controls of what is painted, and what they say together."""
 
     def __init__(self, cfg: DictConfig, shelf: Shelf) -> None:
-        self.offered, self.extras = shelf.offered, extras()
+        self.offered = shelf.offered
         models = list(self.offered)
         first = next(iter(self.offered.values()))
         emphases = _all(offer.variants for offer in self.offered.values())
@@ -68,13 +68,15 @@ class Settings:
             visible=variant.filtered,
             info="1 follows the photo's edges, 0 is the network's own hand",
         )
-        self.keep_color = self._keep_color()
+        self.keep_color = gr.Slider(
+            0, 1, value=0.0, step=0.05, label="Keep the photo's colours", elem_id="keep-color"
+        )
         self.quality = gr.Radio(
             ["full", "fast"],
-            value=self.extras.get("quality", "full"),
+            value="full",
             label="Quality",
             elem_id="quality",
-            visible="quality" in self.extras,
+            info="fast paints a small copy and lifts it by the photo's edges",
         )
         self.kind = gr.Radio(
             [("as the photo's", "auto"), *((kind, kind) for kind in KINDS)],
@@ -109,7 +111,6 @@ class Settings:
         quality: Any,
     ) -> Wish:
         """Return what the controls say."""
-        given = {"keep_color": keep_color, "quality": quality}
         mixture: tuple[tuple[str, float], ...] | None = None
         style = None if style == OWN else style
         if style and second and second not in (ALONE, style) and share > 0:
@@ -121,7 +122,7 @@ class Settings:
             emphasis=None if emphasis == OWN else emphasis,
             style=mixture,
             strength=round(float(strength), 4),
-            extras=tuple((name, given[name]) for name in self.extras),
+            extras=(("keep_color", float(keep_color or 0)), ("quality", quality)),
         )
 
     def wire(self, blocks: gr.Blocks) -> None:
@@ -158,17 +159,6 @@ class Settings:
             gr.update(visible=False),
             gr.update(visible=variant.filtered),
         ]
-
-    def _keep_color(self) -> Any:
-        default = self.extras.get("keep_color", False)
-        about: dict[str, Any] = {
-            "label": "Keep the photo's colours",
-            "elem_id": "keep-color",
-            "visible": "keep_color" in self.extras,
-        }
-        if isinstance(default, bool):
-            return gr.Checkbox(value=default, **about)
-        return gr.Slider(0, 1, value=float(default), step=0.05, **about)
 
 
 def _all(groups: Any) -> list[str]:

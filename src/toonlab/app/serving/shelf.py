@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -14,17 +13,14 @@ import torch
 from omegaconf import DictConfig
 
 from toonlab.app import painter
+from toonlab.app.runtime import with_runtime
 from toonlab.app.serving.offers import Offer, load
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference import stylizer as inference_stylizer
-from toonlab.inference.stylizer import Stylizer
+from toonlab.inference.stylizer import Fast, Stylizer
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-EXTRAS = ("keep_color", "quality")
-"""Settings of the painter that the page shows where the painter has them."""
 
 
 class Wish(NamedTuple):
@@ -37,17 +33,6 @@ class Wish(NamedTuple):
     extras: tuple[tuple[str, Any], ...] = ()
 
 
-def extras() -> dict[str, Any]:
-    """Return which of `EXTRAS` the painter of this toonlab has, and their defaults."""
-    reached = inspect.signature(painter.stylizer).parameters
-    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in reached.values())
-    known = inspect.signature(Stylizer).parameters
-    found = {name: known[name].default for name in EXTRAS if name in known}
-    if "fast" in known:  # the painter's own word for quality=fast
-        found.setdefault("quality", "full")
-    return {name: value for name, value in found.items() if open_ended or name in reached}
-
-
 def settings_of(wish: Wish) -> dict[str, Any]:
     """Return the extras of a wish as the painter takes them.
 
@@ -55,11 +40,8 @@ def settings_of(wish: Wish) -> dict[str, Any]:
         UsageError: the quality is none.
     """
     settings = dict(wish.extras)
-    if "quality" in settings:
-        check_choice("quality", settings["quality"], ("full", "fast"))
-        if "quality" not in inspect.signature(Stylizer).parameters and settings.pop("quality") == "fast":
-            settings["fast"] = inference_stylizer.Fast()
-    return settings
+    check_choice("quality", quality := settings.pop("quality", "full"), ("full", "fast"))
+    return settings | ({"fast": Fast()} if quality == "fast" else {})
 
 
 class Shelf:
@@ -109,6 +91,7 @@ class Shelf:
             del self._ready[other]
         style = dict(wish.style) if wish.style else (variant.styles[0] if variant.styles else None)
         loaded = in_style(whole, style) if isinstance(whole.generator, Styled) else whole
+        loaded = with_runtime(self.cfg, loaded) if path is not None else loaded
         made = painter.stylizer(
             loaded,
             device=self.device,
