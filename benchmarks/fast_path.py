@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from toonlab import images
 from toonlab.engine.checkpoint import load_generator
 from toonlab.inference import fast
-from toonlab.inference.stylizer import Fast, OutputFilter, Stylizer
+from toonlab.inference.fast import Fast
+from toonlab.inference.stylizer import OutputFilter, Stylizer
 from toonlab.metrics.content import edge_f1, edges, map_distance
 from toonlab.networks.frozen import EfficientNetLite0
 

@@ -15,9 +15,12 @@ from torch.nn import functional as F
 from toonlab.errors import UsageError
 from toonlab.inference import staged
 from toonlab.inference.canvas import Canvas
-from toonlab.inference.graphs import NotLocalError, graph_of
+from toonlab.inference.graphs import NotLocalError, graph_of, takes_statistics
+from toonlab.inference.moments import Moments
 from toonlab.inference.pixels import Pixels
+from toonlab.inference.stages import stages
 from toonlab.inference.stylizer import OutputFilter, Stylizer
+from toonlab.inference.windows import Window
 from toonlab.networks.adapters import Adapted
 from toonlab.networks.animegan import AnimeGeneratorV1, AnimeGeneratorV2
 from toonlab.networks.cycle_resnet import CycleResnet
@@ -117,10 +120,10 @@ def test_strips_in_tiles(size: tuple[int, int]) -> None:
 def test_what_is_kept_and_what_is_computed_again_is_the_same(budget: float) -> None:
     network, picture = seeded(GENERATORS["cartoongan"]), photo(100, 120)
     graph = graph_of(network, 4, CPU)
-    plan = staged.stages(graph, budget)
+    plan = stages(graph, budget)
     painted = torch.zeros_like(picture)
 
-    def put(window: staged.Window, tile: Tensor) -> None:
+    def put(window: Window, tile: Tensor) -> None:
         rows, columns = window.inside()
         painted[..., window.kept[0], window.kept[1]] = tile[..., rows, columns]
 
@@ -140,7 +143,7 @@ def test_what_is_kept_and_what_is_computed_again_is_the_same(budget: float) -> N
     assert (painted - whole).abs().max() < 0.01 * LEVEL
     kept = sum(len(stage.kept) for stage in plan)
     assert (kept == 0) == (budget == 0)
-    assert len(plan) == 1 + sum(map(staged.takes_statistics, network.modules()))
+    assert len(plan) == 1 + sum(map(takes_statistics, network.modules()))
 
 
 def test_norms_are_as_before_even_after_an_interrupt() -> None:
@@ -159,7 +162,7 @@ def test_norms_are_as_before_even_after_an_interrupt() -> None:
 
 def test_moments_of_parts_are_those_of_the_whole() -> None:
     features = torch.randn(1, 6, 40, 50, generator=torch.Generator().manual_seed(0)) * 3 + 1000
-    moments = staged.Moments()
+    moments = Moments()
     for rows in (slice(0, 7), slice(7, 30), slice(30, 40)):
         for columns in (slice(0, 50),) if rows.start else (slice(0, 13), slice(13, 50)):
             moments.add(features[..., rows, columns])

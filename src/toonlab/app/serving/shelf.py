@@ -17,7 +17,7 @@ from toonlab.app import painter
 from toonlab.app.serving.offers import Offer, load
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference import stylizer as inference_stylizer
+from toonlab.inference.fast import Fast
 from toonlab.inference.stylizer import Stylizer
 
 K = TypeVar("K")
@@ -58,7 +58,7 @@ def settings_of(wish: Wish) -> dict[str, Any]:
     if "quality" in settings:
         check_choice("quality", settings["quality"], ("full", "fast"))
         if "quality" not in inspect.signature(Stylizer).parameters and settings.pop("quality") == "fast":
-            settings["fast"] = inference_stylizer.Fast()
+            settings["fast"] = Fast()
     return settings
 
 
