@@ -245,7 +245,7 @@ def test_such_a_network_is_painted_by_samples_and_that_is_said(caplog: pytest.Lo
 
 
 def test_a_tile_too_small_names_one_that_is_large_enough() -> None:
-    network, picture = seeded(GENERATORS["animegan_v2"]), photo(200, 260)
+    network, picture = seeded(GENERATORS["cartoongan"]), photo(120, 160)
     with pytest.raises(UsageError, match=r"tile=\d+ is too small .* use tile=(\d+) or more") as caught:
         Stylizer(network, multiple=4, output_filter=None, tile=32).paint(picture)
     enough = int(str(caught.value).split("use tile=")[1].split()[0])

@@ -245,6 +245,17 @@ def test_kept_colours_are_the_same_in_tiles_and_fast() -> None:
     difference = lifted - photo
     torch.testing.assert_close(difference[:, 0], difference[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(difference[:, 0], difference[:, 2], atol=1e-5, rtol=0)
+    # The negative is lifted exactly (below), so a share of its colours is the same share.
+    fast = Fast(side=32, eps=1e-9)
+    torch.testing.assert_close(
+        stylizer(Negative(), keep_color=0.7, fast=fast).paint(photo), whole, atol=1e-3, rtol=0
+    )
+
+
+def test_a_small_copy_larger_than_a_tile_is_painted_in_tiles() -> None:
+    photo = images.from_uint8(torch.from_numpy(noise(1, 3, 90, 110)))
+    whole, tiled = (stylizer(Negative(), tile=tile, fast=Fast(side=80)).paint(photo) for tile in (None, 32))
+    torch.testing.assert_close(tiled, whole)
 
 
 def test_fast_lifts_what_is_linear_in_the_photo_exactly() -> None:

@@ -35,7 +35,7 @@ class Fast:
         eps: of the same filter, variance on the [-1, 1] scale.
     """
 
-    side: int = 400
+    side: int = 512
     radius: int = 2
     eps: float = 1e-3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,9 @@ from toonlab.inference.windows import Window
 from toonlab.representations.surface import guided_filter
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Finish = Callable[[Tensor, Tensor], Tensor]
+"""What is done to cartoons after the generator, given photos and them."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -116,7 +119,7 @@ class Stylizer:
                 self.paint_pixels(Pixels(photo), Pixels(cartoon), on_tile)
             return cartoons
         with torch.inference_mode():
-            return self._whole(photos).clamp_(-1, 1)
+            return self._whole(photos, self._finish).clamp_(-1, 1)
 
     def paint_pixels(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None = None) -> None:
         """Paint one picture into another of its size, window by window, in memory that tiles bound.
@@ -128,18 +131,13 @@ class Stylizer:
         everything = slice(0, size[0]), slice(0, size[1])
         with torch.inference_mode():
             if self.fast and max(size) > self.fast.side:
-                fast.paint_fast(
-                    photo,
-                    cartoon,
-                    self.fast,
-                    paint=self._whole,
-                    recolour=self._recoloured,
-                    device=self.device,
-                )
-            elif self.at_once(*size):
-                cartoon.write(*everything, self._whole(photo.read(*everything, self.device)))
+                how: dict[str, Any] = {"paint": self._small, "recolour": self._recoloured}
+                fast.paint_fast(photo, cartoon, self.fast, device=self.device, **how)
+            elif self._fits(*size):
+                whole = self._whole(photo.read(*everything, self.device), self._finish)
+                cartoon.write(*everything, whole)
             else:
-                self._in_tiles(photo, cartoon, on_tile)
+                self._in_tiles(photo, cartoon, on_tile, self._finish)
 
     def paint_file(
         self,
@@ -199,25 +197,39 @@ class Stylizer:
         """Whether pictures of a size are painted in one go: neither in tiles nor fast."""
         if self.fast and max(height, width) > self.fast.side:
             return False
+        return self._fits(height, width)
+
+    def _fits(self, height: int, width: int) -> bool:
         multiple = self._multiple(height, width)
         area = -(-height // multiple) * -(-width // multiple) * multiple**2
         return self.tile is None or area <= self.tile**2
 
-    def _whole(self, photos: Tensor) -> Tensor:
+    def _whole(self, photos: Tensor, finish: Finish) -> Tensor:
         """Paint pictures that need no tiles, `(B, 3, H, W)`; not clipped."""
         height, width = photos.shape[-2:]
         padded = images.pad_to_multiple(photos, self._multiple(height, width))
         area = padded.shape[-2] * padded.shape[-1]
         few = max(self.tile**2 // area, 1) if self.tile else len(photos)
         cartoons = torch.cat([self._run(part) for part in torch.split(padded, few)])[..., :height, :width]
-        return self._finish(photos, cartoons)
+        return finish(photos, cartoons)
+
+    def _small(self, photo: Tensor) -> Tensor:
+        """Paint the small copy that is to be lifted, `(1, 3, h, w)`: colours are kept after that."""
+        if self._fits(*photo.shape[-2:]):
+            return self._whole(photo, self._filtered)
+        cartoon = torch.empty_like(photo)
+        self._in_tiles(Pixels(photo[0]), Pixels(cartoon[0]), None, self._filtered)
+        return cartoon
 
     def _finish(self, photos: Tensor, cartoons: Tensor) -> Tensor:
         """Filter and colour what the generator painted."""
+        return self._recoloured(self._filtered(photos, cartoons), photos)
+
+    def _filtered(self, photos: Tensor, cartoons: Tensor) -> Tensor:
         if by := self.output_filter:
             smooth = guided_filter(photos, cartoons, by.radius, by.eps)
             cartoons = cartoons.lerp(smooth, self.strength)
-        return self._recoloured(cartoons, photos)
+        return cartoons
 
     def _multiple(self, height: int, width: int) -> int:
         # A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
@@ -227,7 +239,9 @@ class Stylizer:
     def _recoloured(self, cartoons: Tensor, photos: Tensor) -> Tensor:
         return keep_colour(cartoons, photos, self.keep_color) if self.keep_color else cartoons
 
-    def _in_tiles(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None) -> None:
+    def _in_tiles(
+        self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None, finish: Finish
+    ) -> None:
         if self.tiled is None:
             raise ValueError("no tiles were asked for")
         multiple = self._multiple(photo.height, photo.width)
@@ -238,15 +252,15 @@ class Stylizer:
             window = photo.read(rows, columns, self.device)
             return window.contiguous(memory_format=torch.channels_last)
 
-        def finish(window: Window, painted: Tensor) -> None:
+        def put(window: Window, painted: Tensor) -> None:
             """Put a tile into the cartoon, filtered with some of what lies around it."""
             at = window.finished(margin, photo.height, photo.width)
             part = painted[..., at.painted[0], at.painted[1]].float()
-            done = self._finish(photo.read(*at.place, self.device), part)
+            done = finish(photo.read(*at.place, self.device), part)
             cartoon.write(*at.goal, done[..., at.kept[0], at.kept[1]])
 
         self.tiled.paint(
-            read, (height, width), multiple=multiple, margin=margin, on_cartoon=finish, on_tile=on_tile
+            read, (height, width), multiple=multiple, margin=margin, on_cartoon=put, on_tile=on_tile
         )
 
     def _arithmetic(self) -> torch.autocast:
