@@ -96,7 +96,7 @@ def test_the_test_above_sees_wrong_statistics_and_short_halos(monkeypatch: pytes
 
 
 @given(height=st.integers(1, 260), width=st.integers(1, 260))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_any_size_in_tiles(height: int, width: int) -> None:
     network = seeded(lambda: ResnetGenerator(width=2, blocks=1))
     picture = photo(height, width, seed=height * 1000 + width)
