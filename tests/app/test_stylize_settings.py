@@ -15,6 +15,7 @@ from commands import Cli
 from toonlab.app.painting import check_counts, encoding, painting_settings
 from toonlab.app.precision import is_native
 from toonlab.errors import UsageError
+from toonlab.inference.fast import Fast
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.slow  # most of the 30 s of processor of this file, on a busy machine
 def test_one_command_with_every_setting(cli: Cli, tmp_path: Path, photos: Path) -> None:
     result = cli(
         *("stylize", "method=flow", "input=in", "output=out", "format=webp", "file_quality=60"),
@@ -76,3 +78,14 @@ def test_bf16_on_a_processor_without_it_is_refused(composed: Callable[..., DictC
     cfg = composed("method=flow", "input=in", "output=out", "precision=bf16", config="stylize")
     with pytest.raises(UsageError, match="precision=bf16: this CPU has no such arithmetic"):
         painting_settings(cfg, torch.device("cpu"))
+
+
+def test_settings_reach_the_painting(composed: Callable[..., DictConfig]) -> None:
+    words = ("keep_color=0.5", "quality=fast", "fast.side=32", "file_quality=60", "tiles=sampled")
+    cfg = composed("method=flow", "input=in", "output=out", *words, config="stylize")
+    settings = painting_settings(cfg, torch.device("cpu"))
+    assert settings["fast"] == Fast(side=32)  # the others as in conf/stylize.yaml
+    assert (settings["keep_color"], settings["tiles"]) == (0.5, "sampled")
+    assert encoding(cfg).file_quality == 60
+    cfg = composed("method=flow", "input=in", "output=out", config="stylize")
+    assert painting_settings(cfg, torch.device("cpu"))["fast"] is None
