@@ -31,7 +31,8 @@ CASES = [
 
 def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: str, source: Path) -> str:
     sys.path.insert(0, str(SOURCE))
-    from toonlab.inference.stylizer import Fast, OutputFilter, Stylizer
+    from toonlab.inference.fast import Fast
+    from toonlab.inference.stylizer import OutputFilter, Stylizer
     from toonlab.networks.resnet import ResnetGenerator
     from toonlab.networks.unet import UNet
 

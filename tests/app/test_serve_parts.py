@@ -32,9 +32,10 @@ from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.app.serving.work import Studio, frame_of, plain_name
 from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
+from toonlab.inference.fast import Fast
 from toonlab.inference.onnx_file import write_onnx
 from toonlab.inference.runtimes import OnnxNetwork
-from toonlab.inference.stylizer import Fast, Stylizer
+from toonlab.inference.stylizer import Stylizer
 
 Composed = Callable[..., DictConfig]
 

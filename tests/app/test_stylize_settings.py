@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from omegaconf import DictConfig
 from PIL import Image
 
 from commands import Cli
+from toonlab.app.painting import check_counts, encoding, painting_settings
 from toonlab.app.precision import is_native
+from toonlab.errors import UsageError
+from toonlab.inference.fast import Fast
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.slow  # most of the 30 s of processor of this file, on a busy machine
 def test_one_command_with_every_setting(cli: Cli, tmp_path: Path, photos: Path) -> None:
     result = cli(
         *("stylize", "method=flow", "input=in", "output=out", "format=webp", "file_quality=60"),
@@ -36,23 +43,49 @@ def test_one_command_with_every_setting(cli: Cli, tmp_path: Path, photos: Path) 
         assert moving.size == (60, 41)
 
 
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        ("quality=best", "quality=best: use one of full, fast"),
-        ("workers=-1", "workers=-1: a whole number, 0 or more"),
-        ("precision=fp12", "precision=fp12: use one of fp32"),
-    ],
-)
-def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, photos: Path, setting: str, words: str) -> None:
-    result = cli("stylize", "method=flow", "input=in", "output=out", setting)
+def test_a_mistake_is_one_line_and_paints_nothing(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    result = cli("stylize", "method=flow", "input=in", "output=out", "quality=best")
     assert result.returncode == 2
-    assert words in result.stderr
+    assert "quality=best: use one of full, fast" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("workers=-1", "workers=-1: a whole number, 0 or more"),
+        ("batch=0", "batch=0: a whole number, 1 or more"),
+        ("precision=fp12", "precision=fp12: use one of fp32"),
+        ("fast.radius=0", r"fast.radius=0 \(1 or more\)"),
+        ("bits=12", "bits=12: use one of auto"),
+    ],
+)
+def test_mistakes_name_key_and_remedy(composed: Callable[..., DictConfig], setting: str, words: str) -> None:
+    given = ("method=flow", "input=in", "output=out", "quality=fast", setting)
+    cfg = composed(*given, config="stylize")
+
+    def taken() -> None:
+        check_counts(cfg)
+        encoding(cfg)
+        painting_settings(cfg, torch.device("cpu"))
+
+    with pytest.raises(UsageError, match=words):
+        taken()
+
+
 @pytest.mark.skipif(is_native("bf16"), reason="this CPU computes in bf16")
-def test_bf16_on_a_processor_without_it_is_refused(cli: Cli, tmp_path: Path, photos: Path) -> None:
-    result = cli("stylize", "method=flow", "input=in", "output=out", "precision=bf16", "device=cpu")
-    assert result.returncode == 2
-    assert "precision=bf16: this CPU has no such arithmetic" in result.stderr
+def test_bf16_on_a_processor_without_it_is_refused(composed: Callable[..., DictConfig]) -> None:
+    cfg = composed("method=flow", "input=in", "output=out", "precision=bf16", config="stylize")
+    with pytest.raises(UsageError, match="precision=bf16: this CPU has no such arithmetic"):
+        painting_settings(cfg, torch.device("cpu"))
+
+
+def test_settings_reach_the_painting(composed: Callable[..., DictConfig]) -> None:
+    words = ("keep_color=0.5", "quality=fast", "fast.side=32", "file_quality=60", "tiles=sampled")
+    cfg = composed("method=flow", "input=in", "output=out", *words, config="stylize")
+    settings = painting_settings(cfg, torch.device("cpu"))
+    assert settings["fast"] == Fast(side=32)  # the others as in conf/stylize.yaml
+    assert (settings["keep_color"], settings["tiles"]) == (0.5, "sampled")
+    assert encoding(cfg).file_quality == 60
+    cfg = composed("method=flow", "input=in", "output=out", config="stylize")
+    assert painting_settings(cfg, torch.device("cpu"))["fast"] is None

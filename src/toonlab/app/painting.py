@@ -11,9 +11,10 @@ from toonlab.app.precision import check_painting
 from toonlab.errors import UsageError, check_choice
 from toonlab.inference.batch import Outcome, stylize_all
 from toonlab.inference.cartoon_file import Encoding
+from toonlab.inference.fast import Fast
 from toonlab.inference.pipeline import stylize_piped
 from toonlab.inference.planning import Plan
-from toonlab.inference.stylizer import Fast, Stylizer
+from toonlab.inference.stylizer import Stylizer
 
 
 def painting_settings(cfg: DictConfig, device: torch.device) -> dict[str, Any]:

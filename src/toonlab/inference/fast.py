@@ -8,17 +8,72 @@ costs and loses.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from toonlab.errors import UsageError
 from toonlab.inference.pixels import Pixels
 from toonlab.representations.surface import linear_model
 
 STRIP = 256
 """Rows of the large picture that are lifted at once."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fast:
+    """How `quality=fast` paints.
+
+    Attributes:
+        side: pixels of the longer side of the small copy that is painted.
+        radius: of the guided filter that lifts its cartoon, pixels of the small copy.
+        eps: of the same filter, variance on the [-1, 1] scale.
+    """
+
+    side: int = 512
+    radius: int = 2
+    eps: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.side < 16 or self.radius < 1 or not self.eps > 0:
+            raise UsageError(
+                f"fast.side={self.side} (16 pixels or more), fast.radius={self.radius} (1 or more), "
+                f"fast.eps={self.eps} (above 0): out of range"
+            )
+
+
+def paint_fast(
+    photo: Pixels,
+    cartoon: Pixels,
+    by: Fast,
+    *,
+    paint: Callable[[Tensor], Tensor],
+    recolour: Callable[[Tensor, Tensor], Tensor],
+    device: torch.device,
+) -> None:
+    """Paint a photo's small copy and lift it into the cartoon, strip by strip.
+
+    Args:
+        photo: of any size.
+        cartoon: gets it, of the same size.
+        by: how.
+        paint: makes a cartoon of the small copy, `(1, 3, h, w)`.
+        recolour: gets a lifted cartoon and its photo; what it returns is written.
+        device: where all of that is computed.
+    """
+    size = photo.height, photo.width
+    small = smaller(photo, small_size(*size, by.side), device)
+    model = lift(small, paint(small), radius=by.radius, eps=by.eps)
+    everything = slice(0, size[1])
+    for start in range(0, size[0], STRIP):
+        rows = slice(start, min(start + STRIP, size[0]))
+        part = photo.read(rows, everything, device)
+        cartoon.write(rows, everything, recolour(lifted(model, part, rows, size), part))
 
 
 def small_size(height: int, width: int, side: int) -> tuple[int, int]:

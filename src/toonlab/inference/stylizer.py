@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,17 +13,19 @@ from torch import Tensor, nn
 
 from toonlab import images
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference import cartoon_file, fast, photo_file, staged, tiling
+from toonlab.inference import cartoon_file, fast, photo_file, tiling
 from toonlab.inference.cartoon_file import Encoding
 from toonlab.inference.colour import keep_colour
-from toonlab.inference.graphs import Graph, NotLocalError, graph_of
+from toonlab.inference.fast import Fast
 from toonlab.inference.pixels import Pixels
-from toonlab.inference.staged import Window
+from toonlab.inference.tiled import Tiled
+from toonlab.inference.windows import Window
 from toonlab.representations.surface import guided_filter
 
-log = logging.getLogger(__name__)
-
 Precision = Literal["fp32", "bf16", "fp16"]
+Finish = Callable[[Tensor, Tensor], Tensor]
+"""What is done to cartoons after the generator, given photos and them."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -34,28 +35,6 @@ class OutputFilter:
 
     radius: int
     eps: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Fast:
-    """How `quality=fast` paints.
-
-    Attributes:
-        side: pixels of the longer side of the small copy that is painted.
-        radius: of the guided filter that lifts its cartoon, pixels of the small copy.
-        eps: of the same filter, variance on the [-1, 1] scale.
-    """
-
-    side: int = 400
-    radius: int = 2
-    eps: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.side < 16 or self.radius < 1 or not self.eps > 0:
-            raise UsageError(
-                f"fast.side={self.side} (16 pixels or more), fast.radius={self.radius} (1 or more), "
-                f"fast.eps={self.eps} (above 0): out of range"
-            )
 
 
 class Stylizer:
@@ -115,9 +94,17 @@ class Stylizer:
         self.multiple, self.strength, self.keep_color = multiple, strength, keep_color
         self.tile = tile if tile is None else tile // multiple * multiple
         self.output_filter = output_filter if strength > 0 else None
-        self.tiles, self.precision, self.fast = tiles, precision, fast
-        self._reach: int | None = None
-        self._graph: Graph | None = None
+        self.precision, self.fast = precision, fast
+        self.tiled = None
+        if self.tile:
+            self.tiled = Tiled(
+                self.generator,
+                multiple=multiple,
+                tile=self.tile,
+                tiles=tiles,
+                device=self.device,
+                arithmetic=self._arithmetic,
+            )
 
     def paint(self, photos: Tensor, on_tile: tiling.OnTile | None = None) -> Tensor:
         """Paint `(B, 3, H, W)` in [-1, 1]; returns the same shape, clipped to [-1, 1].
@@ -132,7 +119,7 @@ class Stylizer:
                 self.paint_pixels(Pixels(photo), Pixels(cartoon), on_tile)
             return cartoons
         with torch.inference_mode():
-            return self._whole(photos).clamp_(-1, 1)
+            return self._whole(photos, self._finish).clamp_(-1, 1)
 
     def paint_pixels(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None = None) -> None:
         """Paint one picture into another of its size, window by window, in memory that tiles bound.
@@ -144,11 +131,13 @@ class Stylizer:
         everything = slice(0, size[0]), slice(0, size[1])
         with torch.inference_mode():
             if self.fast and max(size) > self.fast.side:
-                self._fast(photo, cartoon, self.fast)
-            elif self.at_once(*size):
-                cartoon.write(*everything, self._whole(photo.read(*everything, self.device)))
+                how: dict[str, Any] = {"paint": self._small, "recolour": self._recoloured}
+                fast.paint_fast(photo, cartoon, self.fast, device=self.device, **how)
+            elif self._fits(*size):
+                whole = self._whole(photo.read(*everything, self.device), self._finish)
+                cartoon.write(*everything, whole)
             else:
-                self._in_tiles(photo, cartoon, on_tile)
+                self._in_tiles(photo, cartoon, on_tile, self._finish)
 
     def paint_file(
         self,
@@ -208,126 +197,70 @@ class Stylizer:
         """Whether pictures of a size are painted in one go: neither in tiles nor fast."""
         if self.fast and max(height, width) > self.fast.side:
             return False
+        return self._fits(height, width)
+
+    def _fits(self, height: int, width: int) -> bool:
         multiple = self._multiple(height, width)
         area = -(-height // multiple) * -(-width // multiple) * multiple**2
         return self.tile is None or area <= self.tile**2
 
-    def _whole(self, photos: Tensor) -> Tensor:
+    def _whole(self, photos: Tensor, finish: Finish) -> Tensor:
         """Paint pictures that need no tiles, `(B, 3, H, W)`; not clipped."""
         height, width = photos.shape[-2:]
         padded = images.pad_to_multiple(photos, self._multiple(height, width))
         area = padded.shape[-2] * padded.shape[-1]
         few = max(self.tile**2 // area, 1) if self.tile else len(photos)
         cartoons = torch.cat([self._run(part) for part in torch.split(padded, few)])[..., :height, :width]
-        return self._finish(photos, cartoons)
+        return finish(photos, cartoons)
+
+    def _small(self, photo: Tensor) -> Tensor:
+        """Paint the small copy that is to be lifted, `(1, 3, h, w)`: colours are kept after that."""
+        if self._fits(*photo.shape[-2:]):
+            return self._whole(photo, self._filtered)
+        cartoon = torch.empty_like(photo)
+        self._in_tiles(Pixels(photo[0]), Pixels(cartoon[0]), None, self._filtered)
+        return cartoon
 
     def _finish(self, photos: Tensor, cartoons: Tensor) -> Tensor:
         """Filter and colour what the generator painted."""
+        return self._recoloured(self._filtered(photos, cartoons), photos)
+
+    def _filtered(self, photos: Tensor, cartoons: Tensor) -> Tensor:
         if by := self.output_filter:
             smooth = guided_filter(photos, cartoons, by.radius, by.eps)
             cartoons = cartoons.lerp(smooth, self.strength)
-        return keep_colour(cartoons, photos, self.keep_color) if self.keep_color else cartoons
+        return cartoons
 
     def _multiple(self, height: int, width: int) -> int:
         # A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
         least = 4 * self.multiple
         return self.multiple if min(height, width) >= least else least
 
-    def _fast(self, photo: Pixels, cartoon: Pixels, by: Fast) -> None:
-        size = photo.height, photo.width
-        small = fast.smaller(photo, fast.small_size(*size, by.side), self.device)
-        model = fast.lift(small, self._whole(small), radius=by.radius, eps=by.eps)
-        everything = slice(0, size[1])
-        for start in range(0, size[0], fast.STRIP):
-            rows = slice(start, min(start + fast.STRIP, size[0]))
-            part = photo.read(rows, everything, self.device)
-            large = fast.lifted(model, part, rows, size)
-            if self.keep_color:
-                large = keep_colour(large, part, self.keep_color)
-            cartoon.write(rows, everything, large)
+    def _recoloured(self, cartoons: Tensor, photos: Tensor) -> Tensor:
+        return keep_colour(cartoons, photos, self.keep_color) if self.keep_color else cartoons
 
-    def _in_tiles(self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None) -> None:
+    def _in_tiles(
+        self, photo: Pixels, cartoon: Pixels, on_tile: tiling.OnTile | None, finish: Finish
+    ) -> None:
+        if self.tiled is None:
+            raise ValueError("no tiles were asked for")
         multiple = self._multiple(photo.height, photo.width)
-        size = tuple(-(-n // multiple) * multiple for n in (photo.height, photo.width))
+        height, width = (-(-n // multiple) * multiple for n in (photo.height, photo.width))
         margin = 2 * self.output_filter.radius if self.output_filter else 0
-
-        def on_cartoon(window: Window, painted: Tensor) -> None:
-            """Finish a tile with a margin around what is kept, within the picture, and put that there."""
-            rows, columns = window.inside(margin=margin)
-            places, kept = [], []
-            for seen, inside, keep, length in zip(
-                window.seen, (rows, columns), window.kept, (photo.height, photo.width), strict=True
-            ):
-                start, stop = seen.start + inside.start, min(seen.start + inside.stop, length)
-                places.append(slice(start, stop))
-                kept.append(slice(keep.start - start, min(keep.stop, length) - start))
-            rows, columns = (
-                slice(place.start - seen.start, place.stop - seen.start)
-                for place, seen in zip(places, window.seen, strict=True)
-            )
-            seen_photo = photo.read(places[0], places[1], self.device)
-            done = self._finish(seen_photo, painted[..., rows, columns].float())
-            goal = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(places, kept, strict=True)]
-            cartoon.write(goal[0], goal[1], done[..., kept[0], kept[1]])
 
         def read(rows: slice, columns: slice) -> Tensor:
             window = photo.read(rows, columns, self.device)
             return window.contiguous(memory_format=torch.channels_last)
 
-        if staged.has_statistics(self.generator) and (graph := self._taken_apart()):
-            with self._arithmetic():
-                staged.paint_staged(
-                    graph,
-                    staged.stages(graph),
-                    read,
-                    (size[0], size[1]),
-                    tile=self._tile(),
-                    multiple=multiple,
-                    margin=margin,
-                    device=self.device,
-                    on_cartoon=on_cartoon,
-                    on_tile=on_tile,
-                )
-            return
-        if self._reach is None:
-            self._reach = tiling.reach(self.generator, self.multiple, self.device)
-        with tiling.fixed_statistics(self.generator) as are_needed:
-            if are_needed:
-                self._run(self._sample(photo, (size[0], size[1])))
-            windows = staged.grid(
-                size[0], size[1], tile=self._tile(), halo=self._reach + margin, multiple=multiple
-            )
-            for done, window in enumerate(windows, start=1):
-                on_cartoon(window, self._run(read(*window.seen)))
-                if on_tile:
-                    on_tile(done, len(windows))
+        def put(window: Window, painted: Tensor) -> None:
+            """Put a tile into the cartoon, filtered with some of what lies around it."""
+            at = window.finished(margin, photo.height, photo.width)
+            part = painted[..., at.painted[0], at.painted[1]].float()
+            done = finish(photo.read(*at.place, self.device), part)
+            cartoon.write(*at.goal, done[..., at.kept[0], at.kept[1]])
 
-    def _tile(self) -> int:
-        if self.tile is None:
-            raise ValueError("no tiles were asked for")
-        return self.tile
-
-    def _taken_apart(self) -> Graph | None:
-        """Return the generator's steps, once for all; None if its tiles are sampled."""
-        if self.tiles == "exact" and self._graph is None:
-            try:
-                with torch.inference_mode(), self._arithmetic():
-                    self._graph = graph_of(self.generator, self.multiple, self.device)
-            except NotLocalError as error:
-                self.tiles = "sampled"
-                log.warning(
-                    "tiles=exact is not to be had for %s: %s; statistics are sampled, some levels of 255 off",
-                    type(self.generator).__name__,
-                    error,
-                )
-        return self._graph if self.tiles == "exact" else None
-
-    def _sample(self, photo: Pixels, size: tuple[int, int]) -> Tensor:
-        return torch.cat(
-            [
-                photo.read(*window, self.device)
-                for window in tiling.sample_windows(*size, self._tile(), self.multiple)
-            ]
+        self.tiled.paint(
+            read, (height, width), multiple=multiple, margin=margin, on_cartoon=put, on_tile=on_tile
         )
 
     def _arithmetic(self) -> torch.autocast:

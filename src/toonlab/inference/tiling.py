@@ -1,17 +1,14 @@
-"""Pictures of any size within bounded memory: paint overlapping tiles and keep their middles.
+"""What overlapping tiles need: how far a network looks, and statistics that are the same in all of them.
 
-Exact where a network looks only around each pixel: then an overlap of its reach changes nothing.
+Tiles are exact where a network looks only around each pixel: then an overlap of its reach changes nothing.
 InstanceNorm and GroupNorm look at everything; `fixed_statistics` settles their means and variances
-beforehand, so that all tiles are painted alike.
+beforehand, so that all tiles are painted alike (`staged` does so exactly).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,73 +16,8 @@ from torch.nn import functional as F
 
 from toonlab.errors import UsageError
 
-Paint = Callable[[Tensor], Tensor]
 OnTile = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
-
-
-class Window(NamedTuple):
-    """One tile along one axis, all in pixels: what is painted, and which part of the result goes where."""
-
-    seen: slice
-    kept: slice
-    place: slice
-
-
-def windows(length: int, tile: int, overlap: int, multiple: int) -> list[Window]:
-    """Cover `length` with equal windows of at most `tile`, both multiples of `multiple`.
-
-    What is kept of a window lies at least `overlap` from each of its borders that is not the picture's.
-
-    Raises:
-        UsageError: nothing is left of a tile but overlap.
-    """
-    if length <= tile:
-        return [Window(slice(0, length), slice(0, length), slice(0, length))]
-    shared = math.ceil(2 * overlap / multiple) * multiple  # what two neighbours both see, at least
-    if tile <= shared:
-        raise UsageError(
-            f"tile={tile} is too small for a generator that looks {overlap} pixels around: "
-            f"use tile={2 * shared} or more"
-        )
-    count = math.ceil((length - tile) / (tile - shared)) + 1
-    # As few pixels twice as this number of tiles allows.
-    tile = math.ceil((length + (count - 1) * shared) / count / multiple) * multiple
-    spare = (length - tile) // multiple
-    starts = [spare * i // (count - 1) * multiple for i in range(count)]
-    cuts = [0, *((a + b + tile) // 2 for a, b in itertools.pairwise(starts)), length]
-    return [
-        Window(slice(start, start + tile), slice(left - start, right - start), slice(left, right))
-        for start, (left, right) in zip(starts, itertools.pairwise(cuts), strict=True)
-    ]
-
-
-def in_tiles(
-    paint: Paint, images: Tensor, *, tile: int, overlap: int, multiple: int, on_tile: OnTile | None = None
-) -> Tensor:
-    """Paint `(B, C, H, W)` in tiles of at most `tile`² pixels; returns `(B, 3, H, W)` on the images' device.
-
-    A low or narrow picture gets longer tiles of the same area.
-
-    Raises:
-        UsageError: `tile` is too small for the overlap.
-    """
-    batch, _, height, width = images.shape
-    tile_width = min(width, tile)
-    tile_height = min(height, tile**2 // tile_width // multiple * multiple)
-    tile_width = min(width, tile**2 // tile_height // multiple * multiple)
-    painted = images.new_empty(batch, 3, height, width)
-    plan = [
-        (row, column)
-        for row in windows(height, tile_height, overlap, multiple)
-        for column in windows(width, tile_width, overlap, multiple)
-    ]
-    for done, (row, column) in enumerate(plan, start=1):
-        result = paint(images[..., row.seen, column.seen])
-        painted[..., row.place, column.place] = result[..., row.kept, column.kept]
-        if on_tile:
-            on_tile(done, len(plan))
-    return painted
 
 
 def reach(generator: nn.Module, multiple: int, device: torch.device) -> int:
@@ -164,20 +96,13 @@ class _Fixed:
         return F.batch_norm(x, *self.statistics, self.norm.weight, self.norm.bias, eps=self.norm.eps)
 
 
-def sample(images: Tensor, tile: int, multiple: int) -> Tensor:
-    """Return a grid of small crops of `(1, 3, H, W)` as `(n, 3, h, w)`, together about `tile`² pixels.
+def sample_windows(height: int, width: int, tile: int, multiple: int) -> list[tuple[slice, slice]]:
+    """Return where to take a grid of small crops, together about `tile`² pixels: rows and columns of each.
 
     Crops and not a smaller copy, because statistics of filter responses change with the scale of the detail;
     many small ones, because few large ones miss parts of the picture. Measured on photos of 12 tiles, as mean
     distance from the untiled result: 4.1 of 255 levels with 8x8 crops, 8.4 with 4x4, 7.3 with a smaller copy.
     """
-    height, width = images.shape[-2:]
-    found = sample_windows(height, width, tile, multiple)
-    return torch.cat([images[..., rows, columns] for rows, columns in found])
-
-
-def sample_windows(height: int, width: int, tile: int, multiple: int) -> list[tuple[slice, slice]]:
-    """Return where the crops of `sample` lie in a picture of that size."""
     per_axis = max(8, tile // 64)
     size = max(tile // per_axis // multiple, 4) * multiple  # four cells at the least, as in `Stylizer.paint`
     high, wide = min(size, height), min(size, width)

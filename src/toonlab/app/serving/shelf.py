@@ -17,7 +17,8 @@ from toonlab.app.runtime import with_runtime
 from toonlab.app.serving.offers import Offer, load
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference.stylizer import Fast, Stylizer
+from toonlab.inference.fast import Fast
+from toonlab.inference.stylizer import Stylizer
 
 K = TypeVar("K")
 V = TypeVar("V")
