@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import inspect
 import os
 import platform
 import statistics
@@ -41,7 +40,7 @@ from toonlab.errors import UsageError
 from toonlab.inference.onnx_file import write_onnx
 from toonlab.inference.runtimes import OnnxNetwork
 from toonlab.inference.sample_photos import sample_photos
-from toonlab.inference.stylizer import Stylizer
+from toonlab.inference.stylizer import Fast, Stylizer
 from toonlab.networks.animegan import AnimeGeneratorV1, AnimeGeneratorV2
 from toonlab.networks.cycle_resnet import CycleResnet
 from toonlab.networks.resnet import ResnetGenerator
@@ -90,11 +89,13 @@ def way(name: str, generator: nn.Module, device: torch.device, folder: Path) -> 
         return OnnxNetwork(path, name)
     network = copy.deepcopy(generator)
     if name == "quality=fast":
-        if "quality" not in inspect.signature(Stylizer).parameters:
-            raise UsageError("this Stylizer has no quality=fast")
-        multiple = getattr(generator, "multiple", 1)
         fast = Stylizer(
-            network, multiple=multiple, output_filter=None, tile=None, device=device, quality="fast"
+            network,
+            multiple=getattr(network, "multiple", 1),
+            output_filter=None,
+            tile=None,
+            device=device,
+            fast=Fast(),
         )
         return fast.paint
     if name == "bf16" and device.type == "cpu" and not is_native("bf16-mixed"):

@@ -1,21 +1,53 @@
-"""`kind=tflite`: not available; docs/export.md says what was tried."""
+"""`kind=tflite`: a generator for Android's LiteRT, of one picture size."""
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from toonlab.errors import UsageError
+from toonlab.app.export import new_file, size
+from toonlab.app.export_quality import photos_of
+from toonlab.app.exports.onnx import about, filter_of
+from toonlab.app.styles import chosen_style, with_packs
+from toonlab.engine.checkpoint import in_style
+from toonlab.inference.litert_file import write_tflite
 
-TAKES = frozenset({"style", "packs"})
+log = logging.getLogger(__name__)
+
+TAKES = frozenset({"style", "packs", "photos"})
 
 
 def export(cfg: DictConfig) -> None:
-    """Refuse `cfg.output`.
+    """Write `cfg.ckpt` in `cfg.style` as `cfg.output`, checked against PyTorch, for one size of pictures.
 
     Raises:
-        UsageError: always.
+        UsageError: it cannot be exported, or paints otherwise than the checkpoint; no file is left.
     """
-    raise UsageError(
-        f"output={cfg.output}: kind=tflite is not available: its converter (litert-torch) wants another "
-        "torch and gigabytes more (docs/export.md); on Android use kind=onnx precision=fp16 with ONNX Runtime"
+    path = new_file(cfg, Path(cfg.output).expanduser(), ".tflite")
+    loaded = in_style(with_packs(cfg), chosen_style(cfg.style))
+    height, width = cfg.tflite.size
+    said = about(cfg, loaded)
+    largest, mean = write_tflite(
+        path,
+        loaded.generator,
+        size=(height, width),
+        multiple=getattr(loaded.generator, "multiple", 1),
+        output_filter=filter_of(loaded),
+        photos=photos_of(cfg),
+        about=said,
+    )
+    log.info(
+        "%s: %s for %dx%d pictures, %s; differs from PyTorch by at most %.2g, %.2g on average, on [-1, 1]; "
+        "licence: %s; what it takes and gives is in %s.json",
+        path,
+        type(loaded.generator).__name__,
+        height,
+        width,
+        size(path),
+        largest,
+        mean,
+        said["licence"],
+        path,
     )
