@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -164,6 +164,7 @@ def draws(turns: Turns, batch_images: int, sizes: dict[str, int]) -> DomainDraws
     world=st.integers(1, 3),
     first=st.integers(0, 30),
 )
+@settings(deadline=None)
 def test_ranks_agree_on_the_domain_and_each_cartoon_is_seen_once_an_epoch(
     weights: dict[str, int], batch_size: int, world: int, first: int
 ) -> None:
