@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from toonlab.app import evaluate, export, stylize
 from toonlab.app.cli import CONF, register_resolvers
 from toonlab.engine.checkpoint import load_generator, write_imported
 from toonlab.errors import UsageError
-from toonlab.inference import onnx_file
+from toonlab.inference import litert_file, onnx_file
 from toonlab.networks.unet import UNet
 
 NODE = {"_target_": "toonlab.networks.unet.UNet", "width": 4, "blocks": 1}
@@ -233,7 +234,8 @@ def test_mistakes_get_one_line_and_no_file(tmp_path: Path, whitebox: Path, paint
         ("kind=bundle", f"output={tmp_path}/full", "overwrite=true"): "holds thesis.txt",
         ("kind=bundle", f"output={whitebox}/x"): "lies in a file",
         ("kind=bundle", "output=x", "precision=fp16"): "kind=bundle takes packs, style instead",
-        ("kind=tflite", "output=x.tflite"): "kind=tflite is not available",
+        ("kind=tflite", "output=x.tflite", "tflite.size=[64,66]"): r"tflite.size=\[64, 66\].* multiples of 4",
+        ("kind=tflite", "output=x.onnx"): "name one that ends in .tflite",
     }.items():
         with pytest.raises(UsageError, match=words) as error:
             run(export, f"ckpt={whitebox}", *arguments)
@@ -254,11 +256,36 @@ def test_mistakes_get_one_line_and_no_file(tmp_path: Path, whitebox: Path, paint
 
 
 def test_the_command_refuses_with_2_and_one_line(tmp_path: Path, whitebox: Path, cli: Cli) -> None:
-    done = cli("export", "kind=tflite", f"ckpt={whitebox}", "output=x.tflite")
+    done = cli("export", "kind=tflite", f"ckpt={whitebox}", "output=x.tflite", "tflite.size=[10,10]")
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
-    assert "kind=onnx precision=fp16" in said
+    assert "multiples of 4" in said
     assert "Traceback" not in said
+
+
+def test_without_its_converter_tflite_names_the_extra(
+    tmp_path: Path, whitebox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    with pytest.raises(UsageError, match=r"kind=tflite: needs litert_torch.*\.\[tflite\]"):
+        run(export, "kind=tflite", f"ckpt={whitebox}", f"output={tmp_path / 'x.tflite'}")
+    assert not (tmp_path / "x.tflite").exists()
+
+
+@pytest.mark.slow
+def test_a_litert_file_paints_as_pytorch_and_one_that_does_not_is_refused(
+    tmp_path: Path, whitebox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("litert_torch")
+    small = "tflite.size=[48,64]"
+    run(export, "kind=tflite", f"ckpt={whitebox}", f"output={tmp_path / 'x.tflite'}", small)
+    said = json.loads((tmp_path / "x.tflite.json").read_text())
+    assert float(said["max_error"]) < 2e-3
+    assert "(1, 48, 64, 3)" in said["input"]
+    monkeypatch.setattr(litert_file, "TOLERANCE", 0.0)
+    with pytest.raises(UsageError, match="not written"):
+        run(export, "kind=tflite", f"ckpt={whitebox}", f"output={tmp_path / 'y.tflite'}", small)
+    assert not list(tmp_path.glob("*y.tflite*"))
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A generator as a LiteRT file for Android: one picture size, checked against PyTorch.
 
-The file maps float32 `(1, height, width, 3)` RGB in [-1, 1], as phones hold pictures, to the cartoon of the same
-shape and range, clipped; White-box's output filter is in it. LiteRT compiles for fixed shapes, so the size is
-settled at the export, and a program scales or cuts its pictures to it.
+The file maps float32 `(1, height, width, 3)` RGB in [-1, 1], as phones hold pictures, to the cartoon of the
+same shape and range, clipped; White-box's output filter is in it. LiteRT compiles for fixed shapes, so the size
+is settled at the export, and a program scales or cuts its pictures to it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_tflite(
     photos: Sequence[Tensor],
     about: Mapping[str, str],
 ) -> tuple[float, float]:
-    """Convert, check on photos, and write `path` and `path.json`, which says what it is: all of it or nothing.
+    """Convert, check on photos, and write `path` and `path.json`, which says what it is: all or nothing.
 
     Args:
         path: where; its folder is made.
@@ -54,7 +54,8 @@ def write_tflite(
     """
     if any(side % multiple or side < 4 * multiple for side in size):
         raise UsageError(
-            f"tflite.size={list(size)}: height and width must be multiples of {multiple}, at least {4 * multiple}"
+            f"tflite.size={list(size)}: height and width must be multiples of {multiple}, "
+            f"at least {4 * multiple}"
         )
     converter = optional("litert_torch", extra="tflite", wanted_by="kind=tflite")
     runtime = optional("ai_edge_litert.interpreter", extra="tflite", wanted_by="kind=tflite")
@@ -127,7 +128,7 @@ class _Phone(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         photo = picture.permute(0, 3, 1, 2)
-        cartoon = self.generator(photo)
+        cartoon: Tensor = self.generator(photo)
         if self.by:
             cartoon = self._filtered(photo, cartoon, self.by)
         return cartoon.clamp(-1, 1).permute(0, 2, 3, 1)
