@@ -1,8 +1,8 @@
 """A generator as a LiteRT file for Android: one picture size, checked against PyTorch.
 
 The file maps float32 `(1, height, width, 3)` RGB in [-1, 1], as phones hold pictures, to the cartoon of the
-same shape and range, clipped; White-box's output filter is in it. LiteRT compiles for fixed shapes, so the size
-is settled at the export, and a program scales or cuts its pictures to it.
+same shape and range, clipped; White-box's output filter is in it. LiteRT compiles for fixed shapes, so the
+size is settled at the export, and a program scales or cuts its pictures to it.
 """
 
 from __future__ import annotations
