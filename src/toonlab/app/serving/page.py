@@ -204,7 +204,7 @@ class _CameraTab:
                     elem_id="camera-result",
                     buttons=["fullscreen"],
                 )
-                self.line = gr.Markdown("Press the camera's button to begin.", elem_id="camera-line")
+                self.line = gr.Markdown("The camera's button begins and ends it.", elem_id="camera-line")
 
     def wire(self, cfg: DictConfig, settings: Settings, studio: Studio) -> None:
         @told
