@@ -173,10 +173,22 @@ def test_what_cannot_be_painted_is_told_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "wish", [{"model": "nobody"}, {"emphasis": "nobody"}, {"strength": 7}, {"kind": "EXE"}, {"share": "x"}]
+    "wish",
+    [
+        {"model": "nobody"},
+        {"emphasis": "nobody"},
+        {"strength": 7},
+        {"kind": "EXE"},
+        {"share": "x"},
+        {"share": None},
+    ],
 )
 def test_choices_that_are_none_are_refused(page: Served, wish: dict[str, object]) -> None:
-    assert isinstance(page.paint(page.upload(PHOTO, "a.png"), *chosen(**wish)), str)
+    already = len(page.said)
+    told = page.paint(page.upload(PHOTO, "a.png"), *chosen(**wish))
+    assert isinstance(told, str)
+    assert "\n" not in told
+    assert "Traceback" not in "".join(page.said[already:])
 
 
 def test_a_film_without_a_painter_of_films_and_one_that_is_none(page: Served) -> None:
@@ -337,6 +349,7 @@ def test_nonsense_is_answered(page: Served) -> None:
         )[0]
         == 413
     )
+    assert page.ask("/", headers={"Host": "127.0.0.1:[x"})[0] == 400
     assert page.ask("/")[0] == 200
 
 

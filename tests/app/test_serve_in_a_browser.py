@@ -82,7 +82,12 @@ def test_it_fits_the_window(page: Served, width: int) -> None:
         tab.wait_for_selector("#result img")
         for name in ("Picture", "Film", "Camera"):
             tab.get_by_role("tab", name=name).click()
+            tab.wait_for_selector("#kind", state="visible" if name == "Picture" else "hidden")
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.get_by_role("tab", name="Picture").click()
+        tab.wait_for_selector("#kind", state="visible")
+        tab.click("#paint")
+        tab.wait_for_function("document.querySelector('#line').innerText.includes('90 by 60')")
         assert trouble == []
 
 

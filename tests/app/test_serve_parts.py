@@ -24,7 +24,7 @@ from served import bomb, filtered
 from shipped import trained_generator
 from styled import checkpoint, styled
 from toonlab.app.serving import shelf as shelves
-from toonlab.app.serving.guard import paths_in
+from toonlab.app.serving.calls import paths_in
 from toonlab.app.serving.limits import check_film, check_picture
 from toonlab.app.serving.offers import given, offers
 from toonlab.app.serving.room import GRACE, Room, room

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from toonlab.app.serving.calls import Calls, Message, Receive, RefusedError, check_values, parsed, paths_in
 from toonlab.app.serving.room import Room
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
@@ -32,8 +31,7 @@ WRITE = re.compile(
 )
 FILE = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
-LARGEST_CALL = 8 * 2**20
-"""Bytes of a call; the largest carry a frame of the camera."""
+LOGIN = "/login"
 UPLOAD_SECONDS = 600.0
 """For one upload, so that a line that went dead does not hold its place for ever."""
 DRAIN_SECONDS = 60.0
@@ -47,14 +45,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-
-
-class RefusedError(Exception):
-    """A request that is not let through: a status and one line."""
-
-    def __init__(self, status: int, line: str, *, retry: int | None = None) -> None:
-        super().__init__(line)
-        self.status, self.line, self.retry = status, line, retry
 
 
 class Guard:
@@ -71,6 +61,7 @@ class Guard:
     def __init__(self, app: App, *, room: Room, max_upload: int, hosts: Iterable[str] | None) -> None:
         self.app, self.room, self.max_upload = app, room, max_upload
         self.hosts = None if hosts is None else frozenset(hosts)
+        self.calls = Calls()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,38 +101,38 @@ class Guard:
         if path.rstrip("/") == UPLOAD:
             await self._upload(scope, headers, receive, send)
         elif writes:
-            body = await _whole(receive)
-            self._check_call(headers, body)
-            await self.app(scope, _once(body, receive), send)
+            async with self.calls.body(scope, headers, receive) as body:
+                if path.rstrip("/") != LOGIN:  # which is a form
+                    self._check_call(parsed(headers, body))
+                await self.app(scope, _once(body, receive), send)
         else:
             await self.app(scope, receive, send)
 
     def _check_host(self, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
-        if self.hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self.hosts:
+        origin = headers.get("origin")
+        try:
+            name, site = urlsplit(f"//{host}").hostname or "", urlsplit(origin or "").netloc
+        except ValueError as error:  # [ without ]
+            raise RefusedError(400, "no such host") from error
+        if self.hosts is not None and name not in self.hosts:
             raise RefusedError(
                 403, f"this page is not served as {host!r}: names=[…] of src/serve.py lets a name in"
             )
-        origin = headers.get("origin")
-        if origin and urlsplit(origin).netloc != host:
+        if origin and site != host:
             raise RefusedError(403, "another site may not use this page")
 
     def _check_file(self, name: str) -> None:
         if ".." in Path(name).parts or not Path(name).is_absolute() or not self.room.holds(Path(name)):
             raise RefusedError(403, "not a file of this page, or deleted in the meantime: paint it once more")
 
-    def _check_call(self, headers: dict[str, str], body: bytes) -> None:
-        if not headers.get("content-type", "").startswith("application/json"):
-            return  # the form of the login
-        try:
-            call = json.loads(body or b"null")
-        except (ValueError, RecursionError) as error:
-            raise RefusedError(400, "the body is not JSON") from error
+    def _check_call(self, call: dict[str, Any]) -> None:
         for path in paths_in(call):
             if ".." in Path(path).parts or not self.room.holds(Path(path)):
                 raise RefusedError(
                     403, "a file has to be uploaded first, to /gradio_api/upload; it may have expired"
                 )
+        check_values(call)
 
     async def _upload(
         self, scope: MutableMapping[str, Any], headers: dict[str, str], receive: Receive, send: Send
@@ -188,33 +179,6 @@ class Guard:
             self.room.release(size)
         if refused is not None:
             raise refused
-
-
-def paths_in(call: Any) -> list[str]:
-    """Return every `path` that a call names, however deep, without recursion."""
-    found, waiting = [], [call]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if isinstance(node.get("path"), str):
-                found.append(node["path"])
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-    return found
-
-
-async def _whole(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RefusedError(400, "the line broke off")
-        body += message.get("body", b"")
-        if len(body) > LARGEST_CALL:
-            raise RefusedError(413, f"larger than the {LARGEST_CALL >> 20} MiB that a call may have")
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 async def _drain(scope: MutableMapping[str, Any], receive: Receive) -> None:

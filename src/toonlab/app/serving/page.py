@@ -30,11 +30,11 @@ def page(cfg: DictConfig, studio: Studio) -> gr.Blocks:
         gr.Markdown("# toonlab\nTurns photographs into cartoons, on this computer.", elem_id="head")
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320), gr.Tabs():
-                with gr.Tab("Picture", id="picture"):
+                with gr.Tab("Picture", id="picture") as first:
                     picture = _PictureTab()
-                with gr.Tab("Film", id="film"):
+                with gr.Tab("Film", id="film") as second:
                     film = _FilmTab()
-                with gr.Tab("Camera", id="camera"):
+                with gr.Tab("Camera", id="camera") as third:
                     camera = _CameraTab()
             with gr.Column(scale=3, min_width=280):
                 settings = Settings(cfg, studio.shelf)
@@ -42,6 +42,16 @@ def page(cfg: DictConfig, studio: Studio) -> gr.Blocks:
         picture.wire(settings, studio)
         film.wire(settings, studio)
         camera.wire(cfg, settings, studio)
+        for tab in (first, second, third):  # the kind of a picture's file means nothing to the others
+            tab.select(
+                functools.partial(gr.update, visible=tab is first),
+                None,
+                settings.kind,
+                api_visibility="private",
+                queue=False,
+                show_progress="hidden",
+            )
+    parts.in_one_line(blocks)
     # One job at a time on the device; more wait, and more than that are told so.
     blocks.queue(max_size=cfg.queue, default_concurrency_limit=1, api_open=False)
     return blocks
@@ -204,7 +214,7 @@ class _CameraTab:
                     elem_id="camera-result",
                     buttons=["fullscreen"],
                 )
-                self.line = gr.Markdown("Press the camera's button to begin.", elem_id="camera-line")
+                self.line = gr.Markdown("The camera's button begins and ends it.", elem_id="camera-line")
 
     def wire(self, cfg: DictConfig, settings: Settings, studio: Studio) -> None:
         @told

@@ -6,6 +6,7 @@ at, and start ffmpeg. They are changed one by one: Gradio writes a stub file bes
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from gradio.data_classes import FileData
 
 from toonlab.app.serving.work import frame_of
 
+log = logging.getLogger(__name__)
 Part = TypeVar("Part", gr.Image, gr.Video)
 
 CAMERA_PIXELS = 4096 * 2160
@@ -41,6 +43,24 @@ def camera(**about: Any) -> gr.Image:
 
     part.preprocess = frame  # type: ignore[method-assign]
     return part
+
+
+def in_one_line(blocks: gr.Blocks) -> None:
+    """Let a call whose values are of a wrong type hear so in one line, and the log nothing."""
+    preprocess = blocks.preprocess_data
+
+    async def preprocessed(*arguments: Any, **more: Any) -> Any:
+        try:
+            return await preprocess(*arguments, **more)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            log.debug("a call's values", exc_info=error)
+            line = "these are not values that the page takes: /gradio_api/info lists them"
+            raise gr.Error(line, print_exception=False) from error
+
+    blocks.preprocess_data = preprocessed  # type: ignore[method-assign]
 
 
 def _plain(part: Part) -> Part:
