@@ -83,8 +83,9 @@ def decode(path: Path) -> Picture:
 
 
 def profile_of(space: str, profile: bytes | None) -> bytes | None:
-    """Return an ICC profile if it describes that colour space ("RGB", "GRAY", "CMYK"), else None."""
-    return profile if profile and profile[16:20] == space.ljust(4).encode() else None
+    """Return an ICC profile unless it names another colour space than that ("RGB", "GRAY", "CMYK")."""
+    named = (profile or b"")[16:20]
+    return profile if named in (space.ljust(4).encode(), b"") else None
 
 
 def by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | None:
