@@ -67,18 +67,28 @@ def decode(path: Path) -> Picture:
         picture: Image.Image = ImageOps.exif_transpose(file)
         profile = file.info.get("icc_profile")
         picture = _eight_bit(picture)
+        if file.mode.startswith("I;16") and getattr(file, "tag_v2", {}).get(262) == 0:
+            picture = ImageOps.invert(picture)  # white is 0, which Pillow heeds in 8 bits only
+        if picture.mode in ("P", "PA"):  # to RGB at once, Pillow warns of transparency it drops
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         alpha = None
         if picture.has_transparency_data:
             alpha = picture.convert("RGBA").getchannel("A")
             if alpha.getextrema() == (255, 255):
                 alpha = None
         if picture.mode in ("RGB", "RGBA"):
-            return Picture(picture.convert("RGB"), alpha, profile)
+            return Picture(picture.convert("RGB"), alpha, profile_of("RGB", profile))
         # A profile describes the file's own colour space: of no use once CMYK or grey became RGB.
-        return Picture(_by_profile(picture, profile) or picture.convert("RGB"), alpha, None)
+        return Picture(by_profile(picture, profile) or picture.convert("RGB"), alpha, None)
 
 
-def _by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | None:
+def profile_of(space: str, profile: bytes | None) -> bytes | None:
+    """Return an ICC profile unless it names another colour space than that ("RGB", "GRAY", "CMYK")."""
+    named = (profile or b"")[16:20]
+    return profile if named in (space.ljust(4).encode(), b"") else None
+
+
+def by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image | None:
     """Return the picture as sRGB, as its own colour profile says; None if that is not of this colour space.
 
     Relative colorimetric with black point compensation, as Photoshop does unless told otherwise. Lab needs no

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
+import zlib
 from pathlib import Path
 
 import cv2
@@ -99,28 +101,31 @@ def test_a_deep_file_cut_short_is_no_picture(tmp_path: Path) -> None:
         photo_file.read(source, tmp_path / "out.png")
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("deep", [False, True])
-def test_all_eight_orientations_come_out_upright(tmp_path: Path, orientation: int, deep: bool) -> None:
-    pixels = noise(4, 7, 3, dtype=np.uint16 if deep else np.uint8)
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     # What the viewer sees, by the EXIF standard's words for row 0 and column 0 of what is stored.
-    upright = {
+    return {
         1: pixels,
         2: pixels[:, ::-1],  # row 0 top, column 0 right
         3: pixels[::-1, ::-1],  # bottom, right
         4: pixels[::-1],  # bottom, left
-        5: pixels.transpose(1, 0, 2),  # left, top
-        6: pixels.transpose(1, 0, 2)[:, ::-1],  # right, top
-        7: pixels.transpose(1, 0, 2)[::-1, ::-1],  # right, bottom
-        8: pixels.transpose(1, 0, 2)[::-1],  # left, bottom
+        5: pixels.transpose(1, 0, *range(2, pixels.ndim)),  # left, top
+        6: pixels.transpose(1, 0, *range(2, pixels.ndim))[:, ::-1],  # right, top
+        7: pixels.transpose(1, 0, *range(2, pixels.ndim))[::-1, ::-1],  # right, bottom
+        8: pixels.transpose(1, 0, *range(2, pixels.ndim))[::-1],  # left, bottom
     }[orientation]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_all_eight_orientations_come_out_upright(tmp_path: Path, orientation: int, deep: bool) -> None:
+    pixels = noise(4, 7, 3, dtype=np.uint16 if deep else np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     source = tmp_path / "in.png"
     if deep:
         deep_png(source, pixels)
         body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
-        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", __import__("zlib").crc32(body))
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
         whole = source.read_bytes()
         source.write_bytes(whole[:33] + chunk + whole[33:])
     else:
@@ -129,7 +134,143 @@ def test_all_eight_orientations_come_out_upright(tmp_path: Path, orientation: in
     with Image.open(tmp_path / "out.png") as cartoon:
         assert cartoon.getexif().get(0x0112, 1) == 1
     written = deep_pixels(tmp_path / "out.png")
-    assert np.array_equal(written, np.iinfo(pixels.dtype).max - upright)
+    assert np.array_equal(written, np.iinfo(pixels.dtype).max - upright(pixels, orientation))
+
+
+def deep_tiff(path: Path, pixels: np.ndarray, **more: object) -> photo_file.Photo:
+    tifffile.imwrite(path, pixels, **more)
+    return photo_file.read(path, path.with_name("out.tif"))
+
+
+def only(photo: photo_file.Photo) -> photo_file.Frame:
+    (frame,) = photo.frames()
+    assert frame.rgb.shape[-1] == 3
+    return frame
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["rgb", "rgba", "grey", "lzw"])
+def test_deep_tiffs_come_out_upright(tmp_path: Path, kind: str, orientation: int) -> None:
+    pixels = noise(4, 7, *{"rgb": [3], "rgba": [4]}.get(kind, []), dtype=np.uint16)
+    source = tmp_path / "in.tif"
+    if kind == "lzw":  # grey: OpenCV's own LZW has no orientation
+        how = {"compression": "tiff_lzw", "tiffinfo": {274: orientation}}
+        Image.fromarray(pixels).save(source, **how)
+        frame = only(photo_file.read(source, tmp_path / "out.png"))
+    else:
+        turned = [(274, "H", 1, orientation, True)]
+        how = {} if kind == "grey" else {"photometric": "rgb"}
+        how |= {"extrasamples": ["unassalpha"]} if kind == "rgba" else {}
+        frame = only(deep_tiff(source, pixels, extratags=turned, **how))
+    colours = pixels[..., :3] if pixels.ndim == 3 else pixels[..., None]
+    assert frame.rgb.dtype == np.uint16
+    assert np.array_equal(frame.rgb, np.broadcast_to(upright(colours, orientation), frame.rgb.shape))
+    if kind == "rgba":
+        assert np.array_equal(frame.alpha, upright(pixels[..., 3], orientation))
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_deep_tiffs_with_one_channel_after_the_other(tmp_path: Path, channels: int, byteorder: str) -> None:
+    pixels = noise(5, 7, channels, dtype=np.uint16)
+    alpha = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
+    how = {"photometric": "rgb", "planarconfig": "separate", "byteorder": byteorder}
+    frame = only(deep_tiff(tmp_path / "in.tif", np.moveaxis(pixels, -1, 0), **how, **alpha))
+    assert np.array_equal(frame.rgb, pixels[..., :3])
+    assert (frame.alpha is None) if channels == 3 else np.array_equal(frame.alpha, pixels[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("extra", "first", "alpha"),
+    [("assocalpha", 60000, 20000), ("unassalpha", 20000, 20000), ("unspecified", 20000, None)],
+)
+def test_deep_alpha_is_what_the_tiff_says_it_is(
+    tmp_path: Path, extra: str, first: int, alpha: int | None
+) -> None:
+    pixels = np.tile(np.array([20000, 10000, 0, 20000], np.uint16), (3, 5, 1))
+    pixels[..., 0] = 60000 * 20000 // 65535 if extra == "assocalpha" else 20000
+    pixels[2, 4] = (7, 8, 9, 0)
+    frame = only(deep_tiff(tmp_path / "in.tif", pixels, photometric="rgb", extrasamples=[extra]))
+    assert abs(int(frame.rgb[0, 0, 0]) - first) <= 3
+    assert frame.rgb[2, 4].tolist() == [7, 8, 9]
+    assert (frame.alpha is None) if alpha is None else frame.alpha[0].tolist() == [alpha] * 5
+
+
+@pytest.mark.parametrize("compression", ["none", "zlib", "lzw"])
+def test_deep_grey_with_white_at_zero(tmp_path: Path, compression: str) -> None:
+    pixels = noise(4, 7, dtype=np.uint16)
+    source = tmp_path / "in.tif"
+    if compression == "lzw":
+        Image.fromarray(pixels).save(source, compression="tiff_lzw")
+        with tifffile.TiffFile(source, mode="r+b") as file:
+            file.pages.first.tags["PhotometricInterpretation"].overwrite(0)
+        frame = only(photo_file.read(source, tmp_path / "out.png"))
+    else:
+        how = {"compression": compression, "photometric": "miniswhite"}
+        frame = only(deep_tiff(source, pixels, **how))
+    assert np.array_equal(frame.rgb[..., 2], 65535 - pixels)
+    eight = np.asarray(images.decode(source).rgb)[..., 0]
+    assert np.abs(eight.astype(float) - (65535 - pixels) / 257).max() <= 0.51
+
+
+@pytest.mark.parametrize("name", ["in.png", "in.tif", "white.tif"])
+def test_deep_grey_is_converted_by_its_profile(tmp_path: Path, name: str) -> None:
+    profile = lut_profile(b"GRAY", [(0, 128, 128), (255, 128, 128)])
+    source, pixels = tmp_path / name, np.full((4, 5), 128 * 257, np.uint16)
+    if name == "in.png":
+        cv2.imwrite(str(source), pixels)
+        source.write_bytes(cartoon_file._with_profile(source.read_bytes(), profile))
+    elif name == "in.tif":
+        tifffile.imwrite(source, pixels, iccprofile=profile)
+    else:
+        tifffile.imwrite(source, 65535 - pixels, iccprofile=profile, photometric="miniswhite")
+    said = NEGATIVE.paint_file(source, tmp_path / "out.tif")
+    assert said == "its 16 bits a channel, which were read as 8: a grey colour profile is applied in 8 bits"
+    with Image.open(tmp_path / "out.tif") as cartoon:
+        assert "icc_profile" not in cartoon.info
+        assert abs(cartoon.getpixel((1, 1))[0] - (255 - 119)) <= 2
+
+
+@pytest.mark.parametrize("space", [b"GRAY", b"CMYK"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_rgb_never_has_a_profile_of_something_else(tmp_path: Path, dtype: type, space: bytes) -> None:
+    profile = lut_profile(space, [(255, 128, 128), (0, 128, 128)] * (8 if space == b"CMYK" else 1))
+    pixels = noise(4, 5, 3, dtype=dtype)
+    photo = deep_tiff(tmp_path / "in.tif", pixels, photometric="rgb", iccprofile=profile)
+    assert photo.icc_profile is None
+    assert photo.lacking is None
+    assert np.array_equal(only(photo).rgb, pixels)
+
+
+@pytest.mark.parametrize("name", ["in.tif", "white.tif"])
+def test_deep_tiffs_that_only_pillow_reads_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("some codec")
+
+    monkeypatch.setattr(photo_file, "_tiff_values", refuse)
+    shown = "miniswhite" if name == "white.tif" else "minisblack"
+    photo = deep_tiff(tmp_path / name, np.full((2, 3), 60 * 257, np.uint16), photometric=shown)
+    assert photo.lacking == "its 16 bits a channel, which were read as 8: a TIFF of a rare kind"
+    assert only(photo).rgb[0, 0, 0] == (195 if name == "white.tif" else 60)
+    assert not photo.deep
+
+
+@pytest.mark.parametrize("transparency", [bytes([0, 128, 255]), 1, None])
+def test_palettes_are_read_without_a_warning(tmp_path: Path, transparency: bytes | int | None) -> None:
+    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    more = {} if transparency is None else {"transparency": transparency}
+    picture.save(tmp_path / "in.png", icc_profile=srgb, **more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decoded = images.decode(tmp_path / "in.png")
+    assert np.asarray(decoded.rgb).ravel().tolist() == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+    assert decoded.icc_profile == srgb
+    alpha = None if decoded.alpha is None else np.asarray(decoded.alpha).ravel().tolist()
+    assert alpha == {None: None, 1: [255, 0, 255]}.get(transparency, [0, 128, 255])
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
