@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
+from chromium import CAMERA, chromium
 from served import Served
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @contextmanager
@@ -23,13 +18,7 @@ def browsed(
 
     Yields a tab and a list that grows with each complaint, and each request to another host.
     """
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium(*CAMERA) as browser:
         context = browser.new_context(
             viewport={"width": width, "height": height}, permissions=["camera"], accept_downloads=True, **more
         )
@@ -47,7 +36,6 @@ def browsed(
         tab.goto(page.address)
         tab.wait_for_selector("#paint")
         yield tab, trouble
-        browser.close()
 
 
 def drop(tab: Any, name: str, content: bytes, *, where: str = "#photo", kind: str = "image/png") -> None:

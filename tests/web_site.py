@@ -6,7 +6,6 @@ import base64
 import functools
 import hashlib
 import io
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +17,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from chromium import CAMERA
 from toonlab.engine.checkpoint import write_imported
 from toonlab.networks.unet import UNet
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
+    *CAMERA,
     # A graphics card in software, which only ?runs=webgpu takes.
     "--enable-unsafe-webgpu",
     "--enable-unsafe-swiftshader",

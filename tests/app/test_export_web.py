@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
+from chromium import chromium
 from styled import checkpoint as adapted_checkpoint
 from styled import styled
 from toonlab import images
@@ -27,7 +28,7 @@ from toonlab.engine.checkpoint import load_generator
 from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OutputFilter, Stylizer
 from toonlab.inference.web.runtime import runtime_files
-from web_site import CHROMIUM, FILTER, FLAGS, KNOWN, Page, as_file, fake_runtime, served, tiny_checkpoint
+from web_site import FILTER, FLAGS, KNOWN, Page, as_file, fake_runtime, served, tiny_checkpoint
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install -e .[onnx]")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e .[onnx]")
@@ -80,19 +81,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, runtime: list[str] | None, ch
     return root / "site"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(runtime: list[str] | None) -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
     if runtime is None:
         pytest.skip("no onnxruntime-web: needs npm and a network once")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium(*FLAGS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +95,7 @@ def address(site: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def opened(browser: Any, address: str) -> Page:
     return Page(browser, address, permissions=["camera"])
 

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from chromium import chromium
+from legible import contrast
 from reported import grid_of, run_folder, summary_of, sweep_of
 from toonlab.reports.page import page
 from toonlab.reports.record import read_run
 
 RUNS, PHOTOS = 3, 4
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
     """The page of a sweep of three and one failure, and everything that it complained of or asked for."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]"
-    )
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
     root = tmp_path_factory.mktemp("sweep")
     runs = [*sweep_of(root, [0.1, 10, 2]), read_run(run_folder(root, "3_lost", status="failed"))]
     file = root / "report.html"
     summary = summary_of(runs, [0.3, 0.1, 0.5, None])
     file.write_text(page(summary, [grid_of(RUNS, PHOTOS)], made="today"), encoding="utf-8")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         tab = browser.new_context(offline=True, viewport={"width": 1200, "height": 900}).new_page()
         trouble: list[str] = []
         tab.on("console", lambda message: trouble.append(message.text))
@@ -40,7 +34,6 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list
         tab.set_default_timeout(20_000)
         tab.goto(file.as_uri())
         yield tab, trouble
-        browser.close()
 
 
 def test_nothing_is_asked_for_and_nothing_complains(opened: tuple[Any, list[str]]) -> None:
@@ -151,17 +144,3 @@ def test_dark_and_light_are_both_legible(opened: tuple[Any, list[str]]) -> None:
         for name in names:
             least = 3.0 if name[1:].isdigit() else 4.5
             assert contrast(tab.evaluate(read, name), card) >= least, (scheme, name)
-
-
-def contrast(one: str, two: str) -> float:
-    """Ratio of relative luminances, WCAG 2.1."""
-
-    def luminance(colour: str) -> float:
-        digits = colour.lstrip("#")
-        digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
-        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-    light, dark = sorted((luminance(one), luminance(two)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
