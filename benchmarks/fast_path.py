@@ -144,10 +144,9 @@ def setting(text: str) -> Fast:
 
 def ways_of(checkpoint: Path, settings: list[Fast], *, alternatives: bool) -> dict[str, Way]:
     loaded = load_generator(checkpoint)
-    by = loaded.painting.get("output_filter")
     common: dict[str, Any] = {
         "multiple": 4,
-        "output_filter": OutputFilter(**by) if by else None,
+        "output_filter": OutputFilter.of(loaded.painting),
         "tile": None,
     }
     full = copy.deepcopy(loaded.generator).eval()

@@ -32,8 +32,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     loaded = load_generator(asked.checkpoint)
-    by = loaded.painting.get("output_filter")
-    common: dict[str, Any] = {"multiple": 4, "output_filter": OutputFilter(**by) if by else None}
+    common: dict[str, Any] = {"multiple": 4, "output_filter": OutputFilter.of(loaded.painting)}
     picture = Image.open(asked.photo).convert("RGB") if asked.photo else Image.fromarray(data.coffee())
     photo = images.to_tensor(picture)[None]
     print(f"{picture.width}x{picture.height}, tile {asked.tile}")

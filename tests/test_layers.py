@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "toonlab"
-GROUND = {"images", "keyed", "schedules", "errors", "__version__"}
+GROUND = {"images", "keyed", "schedules", "errors", "digests", "hosts", "__version__"}
 ALLOWED = {
     "networks": GROUND,
     "representations": GROUND,
@@ -19,7 +19,7 @@ ALLOWED = {
     "engine": GROUND,
     "methods": GROUND | {"networks", "representations", "losses", "engine"},
     "reports": GROUND,
-    "votes": GROUND | {"reports"},
+    "votes": GROUND | {"metrics", "reports"},
     "sweeps": {"errors"},
     "search": {"errors", "sweeps"},
     "inference": GROUND | {"networks", "representations", "losses", "engine"},

@@ -44,12 +44,12 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as file:
             yield file
+    except BadImageError:
+        raise
     except UnidentifiedImageError as error:
         empty = path.is_file() and path.stat().st_size == 0
         raise BadImageError("empty file" if empty else "not an image") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, BadImageError):
-            raise
         raise BadImageError(str(error) or type(error).__name__) from error
 
 
@@ -184,6 +184,15 @@ def atomically(path: Path, write: Callable[[Path], Any]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def padding_multiple(height: int, width: int, multiple: int) -> int:
+    """Return what a picture is padded to a multiple of, for a generator that wants multiples of `multiple`.
+
+    A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
+    """
+    least = 4 * multiple
+    return multiple if min(height, width) >= least else least
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

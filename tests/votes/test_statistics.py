@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from toonlab.metrics.paired_table import wilson
 from toonlab.votes.agreement import both_ways, fleiss, krippendorff
 from toonlab.votes.correlation import agreement
-from toonlab.votes.shares import equal_shares, no_preference, wilson
+from toonlab.votes.shares import equal_shares, no_preference
 from toonlab.votes.strengths import Choice, chances_of_best, intervals, strength_draws, strengths
 
 

@@ -20,7 +20,7 @@ from toonlab.app.evaluate_film import score_film
 from toonlab.app.evaluate_holes import score_holes
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.runtime import is_onnx
-from toonlab.app.setup import device_named, environment, make, quiet
+from toonlab.app.setup import as_plain, device_named, environment, make, quiet
 from toonlab.engine.checkpoint import Loaded, read
 from toonlab.engine.direction import domains
 from toonlab.errors import UsageError
@@ -75,16 +75,12 @@ def _run_domains(cfg: DictConfig, checkpoint: Mapping[str, Any], domains: Sequen
     summary.to_json(folder / "report.json", about=_who(cfg, loaded))
 
 
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
 def _run_film(cfg: DictConfig) -> None:
     if not cfg.film:
         raise UsageError(f"painted={cfg.painted}: name its source as well, film=FILE")
     if not cfg.painted:
         who = "method" if "method" in cfg else "ckpt"
-        score_film(cfg, _output(cfg), {who: _plain(cfg[who])})
+        score_film(cfg, _output(cfg), {who: as_plain(cfg[who])})
         return
     if "method" in cfg or not OmegaConf.is_missing(cfg, "ckpt") or cfg.temporal != "none":
         raise UsageError("painted=FILE is painted already: leave ckpt, method and temporal out")

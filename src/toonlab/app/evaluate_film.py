@@ -8,16 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from toonlab import images
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.setup import device_named, environment
+from toonlab.digests import file_sha256
 from toonlab.errors import UsageError
 from toonlab.inference.film.colour import Array
-from toonlab.inference.film.identity import of_file
 from toonlab.inference.film.reading import FilmSource
 from toonlab.inference.film.temporal import stabiliser
 from toonlab.metrics.flicker import SOURCE, Flicker, Steady
@@ -49,7 +48,7 @@ def score_film(cfg: DictConfig, folder: Path, about: Mapping[str, Any]) -> Repor
     except ValueError as error:
         raise UsageError(f"film={cfg.film}: {error}") from error
     report = Report(scores=_scores(found, flicker.compared), protocol=_protocol(flicker, cfg))
-    told = {"film": str(source.path.resolve()), "film_sha256": of_file(source.path), **about}
+    told = {"film": str(source.path.resolve()), "film_sha256": file_sha256(source.path), **about}
     report.to_json(folder / "report.json", about={**told, **environment()})
     log.info("\n%s\n\nreport: %s", _table(found, flicker), folder / "report.json")
     return report
@@ -60,8 +59,7 @@ def _of_painter(source: FilmSource, cfg: DictConfig) -> Frames:
     ready = stylizer(loaded, device=device_named(cfg.device), tile=None)
     steadied = stabiliser(cfg.temporal)
     for frame in source.frames():
-        photo = torch.from_numpy(frame.rgb).permute(2, 0, 1)[None]
-        cartoon = images.to_array(ready.paint(images.from_uint8(photo))[0])
+        cartoon = ready.paint_array(frame.rgb)
         if steadied is None:
             yield frame.rgb, {"painted": cartoon}
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 
 from toonlab.app import exports
 from toonlab.app.setup import quiet
+from toonlab.digests import file_sha256
 from toonlab.engine.checkpoint import Loaded, load_network, locate
 from toonlab.errors import UsageError, check_choice
 from toonlab.networks.adapters import Adapted
@@ -106,12 +106,10 @@ def trunk_node(loaded: Loaded) -> dict[str, Any]:
 def origin(cfg: DictConfig, loaded: Loaded, kind: str) -> dict[str, str]:
     """Say where exported weights come from."""
     path = Path(cfg.ckpt).expanduser()
-    with locate(path).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     known = loaded.origin or {}
     return {
         "file": path.resolve().name,
-        "sha256": sha256,
+        "sha256": file_sha256(locate(path)),
         "kind": kind,
         "channels": "rgb",
         "licence": str(cfg.licence or known.get("licence", "not stated")),

@@ -13,11 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from toonlab import images
+from toonlab.app.painter import stylizer
 from toonlab.engine.checkpoint import Loaded
 from toonlab.errors import UsageError
-from toonlab.inference.optional import optional
+from toonlab.inference.onnx_file import session_of
 from toonlab.inference.sample_photos import sample_photos
-from toonlab.inference.stylizer import OutputFilter, Stylizer
 from toonlab.metrics.content import map_distance
 from toonlab.metrics.features import prepare
 from toonlab.networks.frozen import EfficientNetLite0
@@ -90,17 +90,9 @@ def loss(path: Path, loaded: Loaded, photos: Sequence[Tensor]) -> dict[str, floa
         0..255 scale, `distance`, LPIPS with EfficientNet-Lite0 and no learnt weights (see metrics.md),
         `distance_of_photo`, the same between photo and cartoon, to compare it with; `photos`, their number.
     """
-    ort = optional("onnxruntime", extra="onnx", wanted_by=f"precision of {path}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    numbers = loaded.painting.get("output_filter")
-    reference = Stylizer(
-        copy.deepcopy(loaded.generator),
-        multiple=getattr(loaded.generator, "multiple", 1),
-        output_filter=OutputFilter(**numbers) if numbers else None,
-        tile=None,
-    )
+    session = session_of(path, wanted_by=f"precision of {path}")
+    own = loaded._replace(generator=copy.deepcopy(loaded.generator))
+    reference = stylizer(own, device=torch.device("cpu"), tile=None)
     network = EfficientNetLite0(taps=["block2", "block4", "block10"], scale=1.0).eval()
     squares, levels, distances, scale = [], [], [], []
     for photo in photos:

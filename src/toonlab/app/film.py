@@ -30,16 +30,22 @@ def film_encoding(cfg: DictConfig) -> Encoding:
     return Encoding(codec=cfg.codec, crf=cfg.crf, pixels=cfg.pixels, segment=cfg.segment)
 
 
-def with_films(cfg: DictConfig, stylizer: Stylizer, todo: Plan, photos: Callable[[Plan], Outcome]) -> Outcome:
+def with_films(
+    cfg: DictConfig,
+    stylizer: Stylizer,
+    todo: Plan,
+    photos: Callable[[Plan], Outcome],
+    encoding: Encoding,
+) -> Outcome:
     """Paint the photos of a plan, then its films.
 
     Args:
-        cfg: says `temporal`, `overwrite` and how films are written.
+        cfg: says `temporal` and `overwrite`.
         stylizer: paints.
         todo: of both kinds.
         photos: paints a plan of photos.
+        encoding: how films are written.
     """
-    encoding = film_encoding(cfg)
     films = tuple(job for job in todo.jobs if is_film(job.source))
     if not films:
         return photos(todo)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from toonlab.app.setup import quiet
+from toonlab.digests import file_sha256
 from toonlab.engine.checkpoint import load_generator, write_imported
 from toonlab.errors import UsageError
 from toonlab.networks.arrays import read_arrays
@@ -31,11 +31,9 @@ def run(cfg: DictConfig) -> None:
         imported = convert(arrays, kind=cfg.kind, channels=cfg.channels, **more)
     except UsageError as error:
         raise UsageError(f"weights={weights}: {error}") from error
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     origin = {
         "file": weights.name,
-        "sha256": digest,
+        "sha256": file_sha256(weights),
         "kind": imported.kind,
         "channels": imported.channels,
         "licence": str(cfg.licence or imported.licence),

@@ -68,11 +68,10 @@ def stylizer(
     loaded: Loaded, *, device: torch.device, tile: int | None, strength: float = 1.0, **settings: Any
 ) -> Stylizer:
     """Make the painter ready for pictures of any size; `settings` are further ones of `Stylizer`."""
-    output_filter = loaded.painting.get("output_filter")
     return Stylizer(
         loaded.generator,
         multiple=getattr(loaded.generator, "multiple", 1),
-        output_filter=OutputFilter(**output_filter) if output_filter else None,
+        output_filter=OutputFilter.of(loaded.painting),
         strength=strength,
         tile=tile,
         device=device,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -16,6 +15,7 @@ from toonlab.errors import UsageError, check_choice
 from toonlab.inference.onnx_file import FORMAT, write_onnx
 from toonlab.inference.runtimes import RUNTIMES, OnnxNetwork
 from toonlab.inference.stylizer import OutputFilter
+from toonlab.networks.styles import digest
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +65,13 @@ def with_runtime(cfg: DictConfig, loaded: Loaded) -> Loaded:
     runtime = _runtime(cfg)
     if runtime in ("auto", "torch") or isinstance(loaded.generator, OnnxNetwork):
         return loaded
-    numbers = loaded.painting.get("output_filter")
-    sha = hashlib.sha256(f"{FORMAT} {__version__} {loaded.generator} {numbers}".encode())
-    for name, value in loaded.generator.state_dict().items():
-        sha.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    path = Path(cfg.cache_dir).expanduser() / "onnx" / f"{sha.hexdigest()[:24]}.onnx"
+    output_filter = OutputFilter.of(loaded.painting)
+    said = f"{FORMAT} {__version__} {loaded.generator} {output_filter}"
+    sha256 = digest(loaded.generator.state_dict(), said)
+    path = Path(cfg.cache_dir).expanduser() / "onnx" / f"{sha256[:24]}.onnx"
     if not path.is_file():
         log.info("runtime=%s: exporting the network once, to %s", runtime, path)
-        write_onnx(path, loaded.generator, output_filter=OutputFilter(**numbers) if numbers else None)
+        write_onnx(path, loaded.generator, output_filter=output_filter)
     return loaded._replace(generator=OnnxNetwork(path, runtime))
 
 

@@ -23,6 +23,11 @@ from toonlab.errors import UsageError, did_you_mean
 log = logging.getLogger(__name__)
 
 
+def as_plain(value: Any) -> Any:
+    """Return a setting as Python's own lists, dictionaries and values."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
 def make(cfg: Any, key: str, **more: Any) -> Any:
     """Instantiate the node at `key` of `cfg` (all nodes below it too), lists and dicts plain.
 

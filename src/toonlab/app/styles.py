@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from toonlab.app.setup import as_plain
 from toonlab.engine.checkpoint import Loaded, read, rebuild
 from toonlab.errors import UsageError
 from toonlab.networks.adapters import Adapted
@@ -44,7 +45,7 @@ def read_packs(given: Any) -> dict[str, Pack]:
     Raises:
         UsageError: a file cannot be used, a folder holds none, or two styles have one name.
     """
-    given = OmegaConf.to_container(given) if OmegaConf.is_config(given) else given
+    given = as_plain(given)
     if given is None:
         return {}
     if isinstance(given, dict):
@@ -72,7 +73,7 @@ def chosen_style(given: Any) -> str | Mapping[str, float] | None:
     Raises:
         UsageError: it is neither.
     """
-    given = OmegaConf.to_container(given) if OmegaConf.is_config(given) else given
+    given = as_plain(given)
     if given is None or isinstance(given, dict):
         return given if given is None else {str(name): share for name, share in given.items()}
     if isinstance(given, list):

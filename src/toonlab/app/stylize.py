@@ -29,9 +29,8 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
-    film_encoding(cfg)  # a wrong word is refused before anything is loaded
+    films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
-    how = encoding(cfg)
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)
@@ -50,7 +49,7 @@ def run(cfg: DictConfig) -> None:
         overwrite=cfg.overwrite,
         photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite, format=cfg.format),
     )
-    outcome = with_films(cfg, ready, todo, lambda photos: paint_all(cfg, ready, photos, how))
+    outcome = with_films(cfg, ready, todo, lambda photos: paint_all(cfg, ready, photos, pictures), films)
     log.info("%s", outcome.summary())
     if sheet and (pairs := without_films(outcome.pairs)):
         images.save(before_after(pairs), sheet)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from toonlab.engine.whole import whole_folder
 from toonlab.errors import UsageError
 
 SAYS, WEIGHTS = "toonlab.json", "model.safetensors"
@@ -32,27 +32,17 @@ def write_bundle(folder: Path, state: Mapping[str, Tensor], about: Mapping[str, 
         state: the generator's state dict.
         about: as a checkpoint's `toonlab`.
     """
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        content = save({name: value.detach().cpu().contiguous().clone() for name, value in state.items()})
+    content = save({name: value.detach().cpu().contiguous().clone() for name, value in state.items()})
+    said: dict[str, Any] = {
+        "kind": KIND,
+        "version": VERSION,
+        "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()},
+        "toonlab": dict(about),
+    }
+    said["sha256"] = _digest(said)
+    with whole_folder(folder) as part:
         (part / WEIGHTS).write_bytes(content)
-        said: dict[str, Any] = {
-            "kind": KIND,
-            "version": VERSION,
-            "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()},
-            "toonlab": dict(about),
-        }
-        said["sha256"] = _digest(said)
         (part / SAYS).write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name in (SAYS, WEIGHTS):  # of the bundle before; nothing else is in a bundle
-            (folder / name).unlink(missing_ok=True)
-        if folder.is_dir():
-            folder.rmdir()
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def read_bundle(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from toonlab import images
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference.photo_file import ANIMATED, Array, Frame, Photo
+from toonlab.inference.photo_file import ANIMATED, Array, Frame, Photo, rounded
 
 OPAQUE = frozenset({".jpg", ".jpeg", ".bmp"})
 """Formats that cannot hold alpha (BMP can in theory; few programs read it)."""
@@ -123,9 +123,7 @@ def write_photo(cartoon: Photo, target: Path, *, encoding: Encoding | None = Non
 def _picture(frame: Frame) -> Image.Image:
     picture = Image.fromarray(frame.rgb)
     if frame.alpha is not None:
-        alpha = (
-            frame.alpha if frame.alpha.dtype == np.uint8 else ((frame.alpha + 128.0) // 257).astype(np.uint8)
-        )
+        alpha = frame.alpha if frame.alpha.dtype == np.uint8 else rounded(frame.alpha)
         picture.putalpha(Image.fromarray(alpha))
     return picture
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -53,7 +53,7 @@ class Graph:
         """Return the module if the step takes statistics of the whole picture."""
         if node.op != "call_module":
             return None
-        module: Any = self.network.get_submodule(str(node.target))
+        module = self.network.get_submodule(str(node.target))
         return module if takes_statistics(module) else None
 
     def run(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
@@ -75,7 +75,7 @@ class Graph:
         return found
 
 
-def takes_statistics(module: nn.Module) -> bool:
+def takes_statistics(module: nn.Module) -> TypeGuard[nn.GroupNorm | nn.InstanceNorm2d]:
     """Whether a module normalises by its whole input, in eval mode too."""
     if isinstance(module, nn.InstanceNorm2d):
         return not module.track_running_stats

@@ -61,9 +61,7 @@ class Inpainter:
         if not known.flatten(1).any(dim=1).all():
             raise UsageError("the mask hides the whole photo: nothing is left to go by")
         hidden = torch.where(known > 0.5, photos, torch.zeros_like(photos))
-        # As for painting: four cells are the least that reflection and InstanceNorm work with.
-        least = 4 * self.multiple
-        multiple = self.multiple if min(height, width) >= least else least
+        multiple = images.padding_multiple(height, width, self.multiple)
         padded, padded_known = (images.pad_to_multiple(each, multiple) for each in (hidden, known))
         done = self.completes.complete(
             padded.to(self.device), padded_known.to(self.device), candidates=candidates, on_step=on_step

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +69,14 @@ def write_tflite(
         raise UsageError(
             f"kind=tflite: its converter does not understand this {type(generator).__name__}: {reason}"
         ) from error
+    reference = Stylizer(
+        exportable(generator), multiple=multiple, output_filter=output_filter, tile=None, device="cpu"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         model.export(str(part))
-        largest, mean = _differences(runtime, part, generator, size, multiple, output_filter, photos)
+        largest, mean = _differences(runtime.Interpreter(model_path=str(part)), reference, size, photos)
         if not (largest <= TOLERANCE and mean <= MEAN_TOLERANCE):
             raise UsageError(
                 f"output={path}: not written: the converted network differs from PyTorch by {largest:.2g} "
@@ -93,20 +97,10 @@ def write_tflite(
 
 
 def _differences(
-    runtime: object,
-    path: Path,
-    generator: nn.Module,
-    size: tuple[int, int],
-    multiple: int,
-    output_filter: OutputFilter | None,
-    photos: Sequence[Tensor],
+    interpreter: Any, reference: Stylizer, size: tuple[int, int], photos: Sequence[Tensor]
 ) -> tuple[float, float]:
-    interpreter = runtime.Interpreter(model_path=str(path))  # type: ignore[attr-defined]
     interpreter.allocate_tensors()
     given, painted = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    reference = Stylizer(
-        exportable(generator), multiple=multiple, output_filter=output_filter, tile=None, device="cpu"
-    )
     largest, means = 0.0, list[float]()
     for photo in photos:
         picture = F.interpolate(photo[None], size, mode="bilinear", antialias=True).clamp(-1, 1)

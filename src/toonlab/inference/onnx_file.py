@@ -174,14 +174,10 @@ def differences(
     sizes: Sequence[tuple[int, int, int]] = SIZES,
 ) -> dict[tuple[int, int, int], tuple[float, float]]:
     """Return for each size the maximum and the mean difference from what `Stylizer` paints with PyTorch."""
-    ort = optional("onnxruntime", extra="onnx", wanted_by="kind=onnx")
     reference = Stylizer(
         copy.deepcopy(generator), multiple=multiple, output_filter=output_filter, tile=None, device="cpu"
     )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = session_of(path, wanted_by="kind=onnx")
     found = {}
     for size in sizes:
         given = crops(list(photos), *size)
@@ -193,6 +189,21 @@ def differences(
         error = (ours - wanted).abs()
         found[size] = (float(error.max()), float(error.mean()))
     return found
+
+
+def session_of(model: Path | bytes, *, wanted_by: str) -> Any:
+    """Return ONNX Runtime's session of a file or its bytes, on the processor with torch's number of threads.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    ort = optional("onnxruntime", extra="onnx", wanted_by=wanted_by)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # see app.cli: waiting threads
+    content = model if isinstance(model, bytes) else str(model)
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def read_about(path: Path) -> dict[str, str]:

@@ -191,13 +191,14 @@ def _by_grey_profile(frame: Frame, profile: bytes | None) -> Frame | None:
     """Return 16-bit grey as 8-bit sRGB by a profile of grey; None if it is another or does not work."""
     if not images.profile_of("GRAY", profile):
         return None
-    converted = images.by_profile(Image.fromarray(_rounded(frame.rgb[..., 0])), profile)
+    converted = images.by_profile(Image.fromarray(rounded(frame.rgb[..., 0])), profile)
     if converted is None:
         return None
-    return Frame(np.asarray(converted), None if frame.alpha is None else _rounded(frame.alpha))
+    return Frame(np.asarray(converted), None if frame.alpha is None else rounded(frame.alpha))
 
 
-def _rounded(values: Array) -> Array:
+def rounded(values: Array) -> Array:
+    """Return 16-bit numbers as 8-bit ones."""
     return ((values + 128.0) // 257).astype(np.uint8)
 
 

@@ -103,12 +103,16 @@ def _suffix(format: str | None, output: Path) -> str | None:
     return None if not output.is_dir() and _names_an_image(output) else suffix
 
 
-def _photos(folder: Path, output: Path, kinds: frozenset[str]) -> tuple[list[Path], int]:
-    """Return the folder's image files, sorted, and the number of its other files."""
+def listed(folder: Path, output: Path) -> list[Path]:
+    """Return a folder's files, sorted: but dot-files and what lies in the output's own folder.
+
+    Raises:
+        UsageError: the output is the folder itself.
+    """
     if output.resolve() == folder.resolve():
         raise UsageError(f"output={output} is the input folder itself: choose another output")
     earlier = output.resolve() if output.resolve().is_relative_to(folder.resolve()) else None
-    files = [
+    return [
         path
         for path in sorted(folder.rglob("*"))
         if (
@@ -117,6 +121,11 @@ def _photos(folder: Path, output: Path, kinds: frozenset[str]) -> tuple[list[Pat
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not (earlier and path.resolve().is_relative_to(earlier))
     ]
+
+
+def _photos(folder: Path, output: Path, kinds: frozenset[str]) -> tuple[list[Path], int]:
+    """Return the folder's image files, sorted, and the number of its other files."""
+    files = listed(folder, output)
     photos = [path for path in files if path.suffix.lower() in kinds]
     if not photos:
         raise UsageError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference.onnx_file import read_about
+from toonlab.inference.onnx_file import read_about, session_of
 from toonlab.inference.optional import optional
 from toonlab.inference.stylizer import OutputFilter
 
@@ -71,19 +71,12 @@ class OnnxNetwork(nn.Module):
 
 
 def _onnxruntime(path: Path, output: str) -> Run:
-    ort = optional("onnxruntime", extra="onnx", wanted_by="runtime=onnxruntime")
     onnx = optional("onnx", extra="onnx", wanted_by="runtime=onnxruntime")
     model = onnx.load(str(path))
     for other in [o for o in model.graph.output if o.name != output]:
         model.graph.output.remove(other)  # and with it what computes it, once the runtime has looked
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # see app.cli: waiting threads
-    session = _loaded(
-        path,
-        lambda: ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]),
-    )
+    content = model.SerializeToString()
+    session = _loaded(path, lambda: session_of(content, wanted_by="runtime=onnxruntime"))
     return lambda photos: torch.from_numpy(session.run([output], {"photo": photos.numpy()})[0])
 
 
@@ -139,5 +132,7 @@ def _installed(path: Path) -> str:
 def _loaded(path: Path, load: Callable[[], Any]) -> Any:
     try:
         return load()
+    except UsageError:
+        raise
     except Exception as error:  # each runtime has classes of its own
         raise UsageError(f"ckpt={path}: cannot be run ({type(error).__name__}); is it damaged?") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,12 @@ class OutputFilter:
 
     radius: int
     eps: float
+
+    @classmethod
+    def of(cls, painting: Mapping[str, Any]) -> OutputFilter | None:
+        """Return the one that a checkpoint's `painting` asks for, if it does."""
+        numbers = painting.get("output_filter")
+        return cls(**numbers) if numbers else None
 
 
 class Stylizer:
@@ -170,14 +176,15 @@ class Stylizer:
         self, photo: photo_file.Photo, on_tile: tiling.OnTile | None = None, *, dtype: Any = np.uint8
     ) -> photo_file.Photo:
         """Paint what a file holds, as `dtype`; an animation's frames one by one, when they are asked for."""
+        return photo.with_pixels(lambda values: self.paint_array(values, on_tile, dtype=dtype))
 
-        def painted(values: photo_file.Array) -> photo_file.Array:
-            source = Pixels(values)
-            target = np.empty(values.shape, dtype)
-            self.paint_pixels(source, Pixels(target), on_tile)
-            return target
-
-        return photo.with_pixels(painted)
+    def paint_array(
+        self, rgb: photo_file.Array, on_tile: tiling.OnTile | None = None, *, dtype: Any = np.uint8
+    ) -> photo_file.Array:
+        """Paint `(H, W, 3)` of uint8 or uint16 into the same shape of `dtype`."""
+        painted = np.empty(rgb.shape, dtype)
+        self.paint_pixels(Pixels(rgb), Pixels(painted), on_tile)
+        return painted
 
     def paint_together(
         self, photos: Sequence[photo_file.Photo], *, dtype: Any = np.uint8
@@ -200,14 +207,14 @@ class Stylizer:
         return self._fits(height, width)
 
     def _fits(self, height: int, width: int) -> bool:
-        multiple = self._multiple(height, width)
+        multiple = images.padding_multiple(height, width, self.multiple)
         area = -(-height // multiple) * -(-width // multiple) * multiple**2
         return self.tile is None or area <= self.tile**2
 
     def _whole(self, photos: Tensor, finish: Finish) -> Tensor:
         """Paint pictures that need no tiles, `(B, 3, H, W)`; not clipped."""
         height, width = photos.shape[-2:]
-        padded = images.pad_to_multiple(photos, self._multiple(height, width))
+        padded = images.pad_to_multiple(photos, images.padding_multiple(height, width, self.multiple))
         area = padded.shape[-2] * padded.shape[-1]
         few = max(self.tile**2 // area, 1) if self.tile else len(photos)
         cartoons = torch.cat([self._run(part) for part in torch.split(padded, few)])[..., :height, :width]
@@ -231,11 +238,6 @@ class Stylizer:
             cartoons = cartoons.lerp(smooth, self.strength)
         return cartoons
 
-    def _multiple(self, height: int, width: int) -> int:
-        # A few cells at the bottleneck are the least that reflection and InstanceNorm work with.
-        least = 4 * self.multiple
-        return self.multiple if min(height, width) >= least else least
-
     def _recoloured(self, cartoons: Tensor, photos: Tensor) -> Tensor:
         return keep_colour(cartoons, photos, self.keep_color) if self.keep_color else cartoons
 
@@ -244,7 +246,7 @@ class Stylizer:
     ) -> None:
         if self.tiled is None:
             raise ValueError("no tiles were asked for")
-        multiple = self._multiple(photo.height, photo.width)
+        multiple = images.padding_multiple(photo.height, photo.width, self.multiple)
         height, width = (-(-n // multiple) * multiple for n in (photo.height, photo.width))
         margin = 2 * self.output_filter.radius if self.output_filter else 0
 

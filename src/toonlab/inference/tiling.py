@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toonlab.errors import UsageError
+from toonlab.inference.graphs import takes_statistics
 
 OnTile = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
@@ -63,12 +64,7 @@ def fixed_statistics(generator: nn.Module) -> Iterator[bool]:
     The first batch is pooled: several crops count as one picture. The generator must be in eval mode. Yields
     whether there are such norms.
     """
-    norms = [
-        norm
-        for norm in generator.modules()
-        if isinstance(norm, nn.GroupNorm)
-        or (isinstance(norm, nn.InstanceNorm2d) and not norm.track_running_stats)
-    ]
+    norms = [norm for norm in generator.modules() if takes_statistics(norm)]
     for norm in norms:
         norm.__dict__["forward"] = _Fixed(norm)  # found before the class's own
     try:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toonlab import images as ranges
+from toonlab.digests import file_sha256
 from toonlab.errors import UsageError, did_you_mean
 
 INCEPTION_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
@@ -134,7 +135,7 @@ class InceptionFeatures:
                 f"or set metrics.features.weights=FILE, {avoid}"
             )
         # Not only honesty: torch-fidelity unpickles the file without `weights_only`.
-        if (digest := _file_sha256(path)) != INCEPTION_SHA256:
+        if (digest := file_sha256(path)) != INCEPTION_SHA256:
             raise UsageError(
                 f"metrics=inception: {path} is another file, of SHA-256 {digest[:8]}…; "
                 f"download {INCEPTION_URL} again, {avoid}"
@@ -169,11 +170,6 @@ def weights_sha256(network: nn.Module) -> str:
     values = [*network.parameters(), *network.buffers()]
     digests = sorted(hashlib.sha256(v.detach().cpu().numpy().tobytes()).digest() for v in values)
     return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions(*packages: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Z95 = 1.959963984540054
+"""Of a normal distribution, 95 % lie so many deviations around its mean."""
 
 
 def bootstrap(
@@ -23,14 +25,15 @@ def bootstrap(
     return float(low), float(high)
 
 
-def wilson(wins: int, cases: int, *, z: float = 1.959964) -> tuple[float, float]:
+def wilson(wins: int, cases: int, *, z: float = Z95) -> tuple[float, float]:
     """Return Wilson's score interval of a share (1927), 95 % by default; all of [0, 1] without cases."""
     if cases == 0:
         return 0.0, 1.0
     share = wins / cases
-    middle = share + z * z / (2 * cases)
-    half = z * math.sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases))
-    return max(0.0, (middle - half) / (1 + z * z / cases)), min(1.0, (middle + half) / (1 + z * z / cases))
+    middle = (share + z * z / (2 * cases)) / (1 + z * z / cases)
+    half = z / (1 + z * z / cases) * math.sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases))
+    # At 0 and at all of them one end is exactly the share, whatever rounding says.
+    return 0.0 if wins == 0 else middle - half, 1.0 if wins == cases else middle + half
 
 
 class Duel(NamedTuple):

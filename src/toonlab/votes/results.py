@@ -10,10 +10,11 @@ from itertools import combinations
 from statistics import median
 from typing import NamedTuple
 
+from toonlab.metrics.paired_table import wilson
 from toonlab.votes.agreement import Item, both_ways, fleiss, krippendorff
 from toonlab.votes.correlation import LEAST, Agreement, agreement
 from toonlab.votes.manifest import Manifest
-from toonlab.votes.shares import EqualShares, equal_shares, no_preference, wilson
+from toonlab.votes.shares import EqualShares, equal_shares, no_preference
 from toonlab.votes.store import Cast
 from toonlab.votes.strengths import Array, Choice, chances_of_best, intervals, strength_draws, strengths
 

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from toonlab.errors import UsageError
+from toonlab.hosts import in_url, is_loopback
 from toonlab.votes.api import Api, RefusedError
 from toonlab.votes.store import Rater
 
@@ -77,8 +78,7 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where a browser finds the page."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{name}:{self.server_address[1]}/"
+        return f"http://{in_url(self.host)}:{self.server_address[1]}/"
 
     def server_bind(self) -> None:
         # Not HTTPServer's, which asks a name server who we are, and may wait for it.
@@ -95,7 +95,7 @@ class Server(ThreadingHTTPServer):
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        return address.is_loopback or not _is_loopback(self.host)
+        return address.is_loopback or not is_loopback(self.host)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._room.acquire(blocking=False):
@@ -127,13 +127,6 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:  # a bracket without its partner
         return urlsplit("")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import chi2
-
-Z95 = 1.959963984540054
 
 
 class EqualShares(NamedTuple):
@@ -18,19 +15,6 @@ class EqualShares(NamedTuple):
     statistic: float
     freedom: int
     p: float
-
-
-def wilson(count: int, of: int, *, z: float = Z95) -> tuple[float, float]:
-    """Return Wilson's score interval of a share; (0, 1) where nobody was asked."""
-    if of == 0:
-        return 0.0, 1.0
-    share = count / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    # At 0 and at all of them one end is exactly the share, whatever rounding says.
-    low = 0.0 if count == 0 else middle - half
-    high = 1.0 if count == of else middle + half
-    return low, high
 
 
 def equal_shares(counts: Sequence[float]) -> EqualShares | None:

@@ -37,7 +37,7 @@ def export(cfg: DictConfig) -> None:
     written = write_onnx(
         path,
         loaded.generator,
-        output_filter=filter_of(loaded),
+        output_filter=OutputFilter.of(loaded.painting),
         precision=cfg.precision,
         photos=photos[::2],
         about=about(cfg, loaded),
@@ -56,12 +56,6 @@ def export(cfg: DictConfig) -> None:
         written.about["licence"],
     )
     log.info("Paint with it:\n  python src/stylize.py ckpt=%s input=PHOTOS output=PAINTED", path)
-
-
-def filter_of(loaded: Loaded) -> OutputFilter | None:
-    """Return a checkpoint's output filter."""
-    numbers = loaded.painting.get("output_filter")
-    return OutputFilter(**numbers) if numbers else None
 
 
 def about(cfg: DictConfig, loaded: Loaded) -> dict[str, str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from toonlab import __version__
 from toonlab.app.export import new_file, origin, size, styles_of
+from toonlab.app.setup import as_plain
 from toonlab.errors import UsageError, check_choice, did_you_mean
 from toonlab.networks.packs import write_pack
 
@@ -58,7 +59,7 @@ def export(cfg: DictConfig) -> None:
 def _files(cfg: DictConfig, held: list[str]) -> dict[str, Path]:
     """Return where each style goes, all of them free."""
     output = Path(cfg.output).expanduser()
-    asked = OmegaConf.to_container(cfg.domain) if OmegaConf.is_config(cfg.domain) else cfg.domain
+    asked = as_plain(cfg.domain)
     if asked is None and len(held) == 1:
         asked = held[0]
     if not asked:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab import __version__
 from toonlab.app.export import origin
+from toonlab.app.setup import as_plain
 from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
 from toonlab.errors import UsageError, check_choice
@@ -82,7 +83,7 @@ def _about(cfg: DictConfig) -> dict[str, Any]:
 
 def _runs(given: Any) -> dict[str, Path]:
     """Return the checkpoints by name; a run without one is called as its folder or file."""
-    given = OmegaConf.to_container(given) if OmegaConf.is_config(given) else given
+    given = as_plain(given)
     if isinstance(given, dict):
         named = {str(name): Path(str(path)).expanduser() for name, path in given.items()}
     else:
@@ -134,5 +135,4 @@ def _style(cfg: DictConfig, name: str, loaded: Loaded) -> Style:
         facts.insert(0, ("Method", str(method)))
     if loaded.iteration:
         facts.insert(1, ("Trained", f"{loaded.iteration:,} iterations"))
-    output_filter = loaded.painting.get("output_filter")
-    return Style(name, loaded.generator, OutputFilter(**output_filter) if output_filter else None, facts)
+    return Style(name, loaded.generator, OutputFilter.of(loaded.painting), facts)

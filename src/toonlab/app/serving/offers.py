@@ -12,6 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.runtime import is_onnx, onnx_painter
+from toonlab.app.setup import as_plain
 from toonlab.app.styles import with_packs
 from toonlab.engine.checkpoint import Loaded, Styled, locate
 from toonlab.errors import UsageError
@@ -85,7 +86,7 @@ def given(ckpt: Any) -> list[tuple[str | None, Path]]:
     Raises:
         UsageError: there is no such file, or nothing in a folder.
     """
-    ckpt = OmegaConf.to_container(ckpt) if OmegaConf.is_config(ckpt) else ckpt
+    ckpt = as_plain(ckpt)
     pairs: list[tuple[str | None, Any]]
     if isinstance(ckpt, dict):
         pairs = [(str(name), path) for name, path in ckpt.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 import socket
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from toonlab.errors import UsageError
+from toonlab.hosts import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def hosts_of(host: str, names: Any) -> set[str] | None:
     """Return under which names a page on `host` may be asked for; None is any."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound to)
         return None
-    return {host.lower(), *(str(name).lower() for name in names), *(LOCAL if _is_loopback(host) else ())}
+    return {host.lower(), *(str(name).lower() for name in names), *(LOCAL if is_loopback(host) else ())}
 
 
 def credentials(auth: str | None) -> list[tuple[str, str]] | None:
@@ -71,15 +71,8 @@ def listen(host: str, port: int | str) -> socket.socket:
 
 def warn_if_open(cfg: DictConfig) -> None:
     """Say aloud what a host other than this machine means."""
-    if not _is_loopback(cfg.host):
+    if not is_loopback(cfg.host):
         known = "who knows the password" if cfg.auth else "everybody"
         log.warning(
             "host=%s: %s who can reach this machine can use the page, without encryption", cfg.host, known
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

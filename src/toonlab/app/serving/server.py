@@ -22,6 +22,7 @@ from toonlab.app.serving.page import page
 from toonlab.app.serving.port import credentials, hosts_of
 from toonlab.app.serving.room import Room
 from toonlab.app.serving.work import Studio
+from toonlab.hosts import in_url
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,7 @@ def guarded(cfg: DictConfig, studio: Studio, room: Room, host: str, port: int) -
 
 
 def _address(host: str, port: int) -> str:
-    name = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
-    return f"http://{name}:{port}"
+    return f"http://{in_url('127.0.0.1' if host == '0.0.0.0' else host)}:{port}"  # noqa: S104
 
 
 @contextlib.contextmanager

@@ -112,8 +112,7 @@ class Shelf:
 def _in_turn(stylizer: Stylizer, turn: contextlib.AbstractContextManager[Any]) -> Stylizer:
     """Let painting wait for the device: tiles of one network share its norms, so two must not be at it."""
     for name in ("paint", "paint_pixels", "paint_together"):
-        if paint := getattr(stylizer, name, None):
-            setattr(stylizer, name, _waiting(paint, turn))
+        setattr(stylizer, name, _waiting(getattr(stylizer, name), turn))
     return stylizer
 
 

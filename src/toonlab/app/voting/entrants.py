@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.cli import CONF
 from toonlab.app.painter import painter
+from toonlab.app.setup import as_plain
+from toonlab.digests import file_sha256
 from toonlab.engine.checkpoint import Loaded, read
 from toonlab.errors import UsageError, did_you_mean
 from toonlab.votes.manifest import Model
@@ -37,7 +39,7 @@ def entrants(runs: Any) -> list[Model]:
     Raises:
         UsageError: an entry is nothing of these, or two have one name.
     """
-    plain = OmegaConf.to_container(runs, resolve=True) if OmegaConf.is_config(runs) else runs
+    plain = as_plain(runs)
     if isinstance(plain, Mapping):
         return [_model(entry, str(name)) for name, entry in plain.items()]
     entries = plain if isinstance(plain, list) else [plain]
@@ -92,7 +94,7 @@ def _model(entry: Any, name: str | None = None) -> Model:
         name=name or (run.name if run else file.stem),
         kind="checkpoint",
         source=str(file),
-        sha256=_sha256(file),
+        sha256=file_sha256(file),
         settings=settings,
         method=method,
         run=str(run or ""),
@@ -135,8 +137,3 @@ def _longer(model: Model) -> str:
 
 def _digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

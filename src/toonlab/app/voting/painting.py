@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from toonlab import images
 from toonlab.app.painter import stylizer
 from toonlab.app.voting.entrants import loading
 from toonlab.data.folders import report, scan
+from toonlab.digests import file_sha256
 from toonlab.errors import UsageError
 from toonlab.inference.stylizer import Stylizer
 from toonlab.keyed import permutation
@@ -44,7 +44,7 @@ def photos_in(folder: str, *, count: int | None, seed: int) -> tuple[Path, tuple
             raise UsageError(f"count={count}: photos={folder} holds {len(paths)}")
         paths = [paths[i] for i in sorted(permutation(len(paths), seed, "count")[:count])]
     found = [
-        Photo(name=path.relative_to(index.folder).as_posix(), sha256=_sha256(path))
+        Photo(name=path.relative_to(index.folder).as_posix(), sha256=file_sha256(path))
         for path in tqdm(paths, desc="reading photos", unit="photo", delay=1)
     ]
     return index.folder, tuple(found)
@@ -101,7 +101,7 @@ def _painter(model: Model, device: torch.device, tile: int | None) -> Stylizer |
         return None
     if model.kind == "checkpoint":
         path = Path(model.source)
-        if not path.is_file() or _sha256(path) != model.sha256:
+        if not path.is_file() or file_sha256(path) != model.sha256:
             raise UsageError(f"{path}: {model.name} is not there any more as it was when this vote began")
     strength = float(model.settings.get("strength", 1.0))
     # A method without weights works on whole pictures in bounded memory.
@@ -112,7 +112,7 @@ def _shown(manifest: Manifest, number: int) -> tuple[Image.Image, bytes | None]:
     """Return the photo as all see it, the networks too: upright, on white, no larger than `max_side`."""
     photo = manifest.photos[number]
     path = Path(manifest.photos_dir) / photo.name
-    if not path.is_file() or _sha256(path) != photo.sha256:
+    if not path.is_file() or file_sha256(path) != photo.sha256:
         raise UsageError(f"{path}: the photo is not there any more as it was when this vote began")
     try:
         picture = images.decode(path)
@@ -125,8 +125,3 @@ def _shown(manifest: Manifest, number: int) -> tuple[Image.Image, bytes | None]:
 
 def _file(folder: Path, token: str) -> Path:
     return folder / PICTURES / f"{token}.png"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -75,8 +75,18 @@ class Colour:
             dst_color_range=self.range,
             interpolation=_TO_YUV,
         )
-        painted.colorspace, painted.color_range, painted.color_primaries, painted.color_trc = self.tags
+        self.tag(painted)
         return painted
+
+    def tag(self, target: Any) -> None:
+        """Say on a frame, or on an encoder, what its numbers mean."""
+        target.colorspace, target.color_range, target.color_primaries, target.color_trc = self.tags
+
+
+def evened(rgb: Array) -> Array:
+    """Return `(H, W, 3)` with even sides, the last row or column repeated: halved chroma needs them."""
+    height, width = rgb.shape[:2]
+    return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _swscale(matrix: int) -> int:

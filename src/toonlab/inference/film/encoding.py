@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference.film.colour import Array, Colour
+from toonlab.inference.film.colour import Array, Colour, evened
 
 PIXELS = ("yuv420p", "yuv444p")
 
@@ -134,7 +133,7 @@ class SegmentWriter:
     def write(self, rgb: Array) -> None:
         """Add a frame `(H, W, 3)`; odd sides get one more row or column where the pixels want even ones."""
         if self._encoding.pixels == "yuv420p":
-            rgb = np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
+            rgb = evened(rgb)
         if self._stream is None:
             self._open(rgb.shape[1], rgb.shape[0])
         frame = self.colour.to_yuv(rgb, self._encoding.pixels)
@@ -164,7 +163,7 @@ class SegmentWriter:
         context.time_base = 1 / self._rate
         if self._aspect:
             context.sample_aspect_ratio = self._aspect
-        context.colorspace, context.color_range, context.color_primaries, context.color_trc = self.colour.tags
+        self.colour.tag(context)
         if codec.encoder in ("mpeg4", "mjpeg"):
             context.qmin, context.qmax = 1, _FINE
             context.bit_rate = 100_000_000

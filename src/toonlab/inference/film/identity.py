@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 from torch import nn
 
+from toonlab.digests import file_sha256
 from toonlab.inference.stylizer import Stylizer
+from toonlab.networks.styles import digest
 
 _PLAIN = (int, float, str, bool, type(None), tuple)
 
 
-def of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def of_network(network: nn.Module) -> str:
     """Return a SHA-256 of a network's weights, of its modules' settings, and of files that it names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).float().numpy().tobytes())
+    said = []
     for name, module in network.named_modules():
-        digest.update(f"{name} {type(module).__qualname__}".encode())
+        said.append(f"{name} {type(module).__qualname__}")
         for key, value in sorted(vars(module).items()):
             if isinstance(value, Path) and value.is_file():
-                digest.update(of_file(value).encode())
+                said.append(file_sha256(value))
             elif isinstance(value, _PLAIN) and not key.startswith("_"):
-                digest.update(f"{key}={value}".encode())
-    return digest.hexdigest()
+                said.append(f"{key}={value}")
+    return digest(network.state_dict(), "\n".join(said))
 
 
 def of_stylizer(stylizer: Stylizer) -> dict[str, str]:

@@ -11,10 +11,8 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-import torch
 
-from toonlab import images
-from toonlab.inference.film.colour import Array, Colour
+from toonlab.inference.film.colour import Array, Colour, evened
 from toonlab.inference.film.encoding import CODECS
 from toonlab.inference.film.formats import WRITTEN
 from toonlab.inference.film.temporal import Stabiliser
@@ -48,8 +46,7 @@ def live(
     count, rate, before = 0, 0.0, clock()
     for frame in frames:
         photo = _smaller(frame, side)
-        batch = images.from_uint8(torch.from_numpy(photo).permute(2, 0, 1)[None])
-        painted = images.to_array(stylizer.paint(batch)[0])
+        painted = stylizer.paint_array(photo)
         if stabiliser:
             painted = stabiliser.steady(photo, painted)
         now = clock()
@@ -79,7 +76,7 @@ class Recorder:
 
     def write(self, rgb: Array, seconds: float) -> None:
         """Add a frame `(H, W, 3)` of some moment."""
-        rgb = np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")
+        rgb = evened(rgb)
         if self._stream is None:
             self._open(rgb.shape[1], rgb.shape[0])
             self._first = seconds
@@ -102,7 +99,7 @@ class Recorder:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.time_base = _BASE
-        context.colorspace, context.color_range, context.color_primaries, context.color_trc = _TAGGED.tags
+        _TAGGED.tag(context)
         self._stream = stream
 
 

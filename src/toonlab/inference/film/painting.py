@@ -12,6 +12,7 @@ import av
 import torch
 
 from toonlab import images
+from toonlab.digests import file_sha256
 from toonlab.errors import UsageError
 from toonlab.inference.film import identity
 from toonlab.inference.film.colour import Array
@@ -187,7 +188,7 @@ class _Job:
 
 def _about(stylizer: Stylizer, source: Path, temporal: str, encoding: Encoding, codec: str) -> dict[str, str]:
     return {
-        "source": identity.of_file(source),
+        "source": file_sha256(source),
         **identity.of_stylizer(stylizer),
         "temporal": temporal,
         **{key: str(value) for key, value in dataclasses.asdict(encoding).items()},

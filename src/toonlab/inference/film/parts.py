@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock, Timeout
 
+from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
 
 FORMAT = 1
@@ -54,17 +55,21 @@ class Parts:
         self.folder = folder
         asked = {"format": str(FORMAT), **identity}
         folder.mkdir(parents=True, exist_ok=True)
-        self._held = (folder / "lock").open("w")
+        self._held = FileLock(folder / "lock")
         try:
             self._begin(asked, anew)
         except BaseException:
-            self._held.close()
+            self._held.release()
             raise
         self.segments = list(self._found())
 
     def _begin(self, asked: Mapping[str, str], anew: bool) -> None:
-        if not _lock(self._held):
-            raise UsageError(f"{self.folder} is being painted by another process: wait for it, or stop it")
+        try:
+            self._held.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"{self.folder} is being painted by another process: wait for it, or stop it"
+            ) from None
         begun = _read(self.folder / "manifest.json")
         if begun == asked:
             return
@@ -77,7 +82,7 @@ class Parts:
         for path in self.folder.iterdir():
             if path.name != "lock":
                 path.unlink()
-        _write(self.folder / "manifest.json", asked)
+        write_whole(self.folder / "manifest.json", _json(asked))
 
     @property
     def frames(self) -> int:
@@ -108,7 +113,7 @@ class Parts:
             part.replace(self._path(number, "npz"))
         segment = Segment(path, list(pts), list(order), duration)
         about = {"pts": segment.pts, "order": segment.order, "duration": segment.duration}
-        _write(path.with_suffix(".json"), about)
+        write_whole(path.with_suffix(".json"), _json(about))
         self.segments.append(segment)
         if number:
             self._path(number - 1, "npz").unlink(missing_ok=True)
@@ -121,7 +126,7 @@ class Parts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        self._held.release()
 
     def _found(self) -> Iterator[Segment]:
         number = 0
@@ -140,19 +145,5 @@ def _read(path: Path) -> Any:
         return None
 
 
-def _write(path: Path, content: object) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
-
-
-def _lock(file: IO[str]) -> bool:
-    if os.name != "posix":
-        return True  # Windows lets no second process write the segment that is open
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from toonlab.errors import UsageError
 from toonlab.inference.film.formats import EXTENSIONS, WRITTEN, is_film, parts_of
-from toonlab.inference.planning import Job, Plan
+from toonlab.inference.photo_file import READABLE
+from toonlab.inference.planning import Job, Plan, listed
 
 PlanPhotos = Callable[[Path, Path], Plan]
 
@@ -55,30 +56,19 @@ def plan_with_films(input: Path, output: Path, *, overwrite: bool, photos: PlanP
 def _films(input: Path, output: Path) -> list[Path]:
     if not input.is_dir():
         return [input] if input.exists() and is_film(input) else []
-    own = output.resolve()
-    if own == input.resolve():
-        return []  # refused by the photos' plan
-    earlier = own if own.is_relative_to(input.resolve()) else None
     return [
         path
-        for path in sorted(input.rglob("*"))
-        if is_film(path)
-        and (path.is_file() or (path.is_symlink() and not path.is_dir()))
-        and not any(part.startswith(".") for part in path.relative_to(input).parts)
-        and not any(part.endswith(".part") for part in path.relative_to(input).parts[:-1])
-        and not (earlier and path.resolve().is_relative_to(earlier))
+        for path in listed(input, output)
+        if is_film(path) and not any(part.endswith(".part") for part in path.relative_to(input).parts[:-1])
     ]
 
 
 def _beside(input: Path, output: Path, films: int, photos: PlanPhotos) -> Plan:
     """Return the plan of the photos in a folder of films, of which there may be none."""
-    try:
-        plan = photos(input, output)
-    except UsageError as error:
-        if "holds no image" not in str(error):
-            raise
-        others = sum(path.is_file() and not path.name.startswith(".") for path in input.rglob("*"))
-        return Plan(jobs=(), existing=(), renamed=(), ignored=max(0, others - films))
+    files = listed(input, output)
+    if not any(path.suffix.lower() in READABLE for path in files):
+        return Plan(jobs=(), existing=(), renamed=(), ignored=len(files) - films)
+    plan = photos(input, output)
     return dataclasses.replace(plan, ignored=max(0, plan.ignored - films))
 
 

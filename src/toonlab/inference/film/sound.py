@@ -71,10 +71,7 @@ class Encoded(Track):
         self._resampler: AudioResampler | None = None
 
     def copies(self, packet: Any, until: Fraction | None, copied: Copied) -> Iterator[Timed]:
-        """See `Track.copies`."""
-        yield from self._anew(packet, until, copied)
-
-    def _anew(self, packet: Any, until: Fraction | None, copied: Copied) -> Iterator[Timed]:
+        """See `Track.copies`; None gives what the decoder still holds."""
         try:
             frames = self.source.decode(packet)
         except av.error.FFmpegError:
@@ -90,7 +87,7 @@ class Encoded(Track):
 
     def rest(self, until: Fraction | None, copied: Copied) -> Iterator[Timed]:
         """See `Track.rest`."""
-        yield from self._anew(None, until, copied)
+        yield from self.copies(None, until, copied)
         if self._resampler is not None:
             yield from self._encoded(None)
             yield from self._timed(self.target.encode(None))

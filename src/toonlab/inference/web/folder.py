@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from toonlab.engine.whole import whole_folder
 from toonlab.errors import UsageError
 from toonlab.inference.web.network import Style, manifest, write_network
 
@@ -57,10 +56,8 @@ def write_folder(
     Raises:
         UsageError: see `write_network`.
     """
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        (part / "ort").mkdir(parents=True)
+    with whole_folder(output) as part:
+        (part / "ort").mkdir()
         for name, content in runtime.items():
             (part / "ort" / name).write_bytes(content)
         for source in files("toonlab.inference.web").joinpath("page").iterdir():
@@ -73,8 +70,3 @@ def write_folder(
         sizes = {f"ort/{name}": len(content) for name, content in runtime.items()}
         whole = {**about, "tile": tile, "runtime": {"files": sizes}}
         (part / MANIFEST).write_text(manifest(networks, whole), encoding="utf-8")
-        if output.exists():
-            shutil.rmtree(output)
-        part.replace(output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
-import os
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from toonlab.engine.whole import whole_folder
 from toonlab.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -136,15 +136,8 @@ def _keep(found: Mapping[str, bytes], known: Mapping[str, str], kept: Path, *, w
                 f"{where}: {name} is not the known file (its sha256 begins with {got[:12]}, known is "
                 f"{sha256[:12]}); web.version and web.runtime have to name one release"
             )
-    part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with whole_folder(kept) as part:
         for name in known:
             content = found[name]
             packed = gzip.compress(content, 9, mtime=0) if name.endswith(".wasm") else content
             (part / _kept(name)).write_bytes(packed)
-        shutil.rmtree(kept, ignore_errors=True)
-        part.replace(kept)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
