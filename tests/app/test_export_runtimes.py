@@ -241,7 +241,7 @@ def test_mistakes_get_one_line_and_no_file(tmp_path: Path, whitebox: Path, paint
             run(export, f"ckpt={whitebox}", *arguments)
         assert "\n" not in str(error.value)
     for arguments, words in {
-        ("runtime=tensorrt",): "runtime=tensorrt: use one of auto, torch, onnxruntime, openvino",
+        ("runtime=tensorrt",): "runtime=tensorrt: use one of auto, torch, winograd, onnxruntime, openvino",
         ("runtime=openvino", "device=cuda"): "paints on the processor; leave device=cuda out",
     }.items():
         with pytest.raises(UsageError, match=words):

@@ -1,4 +1,4 @@
-"""The memory of training and serving: what the C library does with it, and how much it came to."""
+"""The memory of training, painting and serving: what the C library does with it, and how much it came to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8  # malloc.h
 _LARGEST = 32 * 2**20  # bytes; what glibc takes at most
 
 
@@ -21,6 +21,17 @@ def keep_freed() -> bool:
     if mallopt is None:  # macOS, musl
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def keep_freed_pictures() -> bool:
+    """The same for blocks of any size, as features of whole pictures are; returns whether glibc can.
+
+    White-box at 720x1280 gets and gives back 2 GB for a frame; page by page that is 40 % of its time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def few_arenas() -> bool:

@@ -10,14 +10,18 @@ from typing import Any
 from omegaconf import DictConfig
 
 from toonlab import __version__
+from toonlab.app.setup import device_named
 from toonlab.engine.checkpoint import Loaded
 from toonlab.errors import UsageError, check_choice
+from toonlab.inference.convolutions import can_be_quicker, quicker
 from toonlab.inference.onnx_file import FORMAT, write_onnx
 from toonlab.inference.runtimes import RUNTIMES, OnnxNetwork
 from toonlab.inference.stylizer import OutputFilter
 from toonlab.networks.styles import digest
 
 log = logging.getLogger(__name__)
+
+IN_TORCH = ("torch", "winograd")
 
 
 def is_onnx(cfg: DictConfig) -> bool:
@@ -36,8 +40,10 @@ def onnx_painter(cfg: DictConfig) -> Loaded:
             f"ckpt={cfg.ckpt}: an ONNX file paints in one way; give style, packs, reverse and average to "
             "src/export.py, and leave them out here"
         )
-    if _runtime(cfg) == "torch":
-        raise UsageError(f"runtime=torch: cannot run ckpt={cfg.ckpt}; use auto, {' or '.join(RUNTIMES)}")
+    if _runtime(cfg) in IN_TORCH:
+        raise UsageError(
+            f"runtime={cfg.runtime}: cannot run ckpt={cfg.ckpt}; use auto, {' or '.join(RUNTIMES)}"
+        )
     network = OnnxNetwork(Path(cfg.ckpt).expanduser(), _runtime(cfg))
     about = network.about
     painting = json.loads(about.get("painting", "{}"))
@@ -57,14 +63,21 @@ def onnx_painter(cfg: DictConfig) -> Loaded:
 
 
 def with_runtime(cfg: DictConfig, loaded: Loaded) -> Loaded:
-    """Let `cfg.runtime` run a checkpoint's network; the exported file is kept in `cfg.cache_dir`.
+    """Let `cfg.runtime` run a checkpoint's network; an exported file is kept in `cfg.cache_dir`.
 
     Raises:
         UsageError: it is not installed, or the network cannot be exported.
     """
     runtime = _runtime(cfg)
-    if runtime in ("auto", "torch") or isinstance(loaded.generator, OnnxNetwork):
+    if runtime == "auto":
+        plain = device_named(cfg.device).type != "cpu" or cfg.get("precision", "fp32") != "fp32"
+        runtime = "torch" if plain else "winograd"
+    if runtime == "torch" or isinstance(loaded.generator, OnnxNetwork):
         return loaded
+    if cfg.runtime == "winograd" and not can_be_quicker():
+        raise UsageError("runtime=winograd: this PyTorch was built without NNPACK; use runtime=torch")
+    if runtime == "winograd":
+        return loaded._replace(generator=quicker(loaded.generator))
     output_filter = OutputFilter.of(loaded.painting)
     said = f"{FORMAT} {__version__} {loaded.generator} {output_filter}"
     sha256 = digest(loaded.generator.state_dict(), said)
@@ -76,7 +89,7 @@ def with_runtime(cfg: DictConfig, loaded: Loaded) -> Loaded:
 
 
 def _runtime(cfg: DictConfig) -> str:
-    check_choice("runtime", cfg.runtime, ["auto", "torch", *RUNTIMES])
-    if cfg.runtime in RUNTIMES and cfg.device not in ("auto", "cpu"):
+    check_choice("runtime", cfg.runtime, ["auto", *IN_TORCH, *RUNTIMES])
+    if cfg.runtime in ("winograd", *RUNTIMES) and cfg.device not in ("auto", "cpu"):
         raise UsageError(f"runtime={cfg.runtime}: paints on the processor; leave device={cfg.device} out")
     return str(cfg.runtime)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from toonlab import images
 from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
+from toonlab.app.memory import keep_freed_pictures
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
@@ -29,6 +30,7 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
+    keep_freed_pictures()
     films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
     # A method without weights works on whole pictures in bounded memory.

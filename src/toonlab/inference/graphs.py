@@ -126,10 +126,10 @@ def graph_of(network: nn.Module, multiple: int, device: torch.device) -> Graph:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into every module but torch's own and ours that compute with sizes."""
+    """Looks into every module but torch's own, other convolutions, and ours that compute with sizes."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, SameConv | LegacyUpsample) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, nn.Conv2d | LegacyUpsample) or super().is_leaf_module(m, module_qualified_name)
 
 
 _POINTWISE = (
