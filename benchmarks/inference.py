@@ -18,6 +18,7 @@ the first, untimed frame.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ import platform
 import statistics
 import sys
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do: threads that wait do not spin
@@ -44,6 +46,14 @@ def gmacs(name: str, height: int, width: int) -> float:
     return counter.get_total_flops() / 2e9
 
 
+def heard(way: str, connection: Connection) -> Timed | float | str:
+    """Return what a way's process says next."""
+    try:
+        return connection.recv()
+    except EOFError:
+        sys.exit(f"{way}: its process ended, for want of memory perhaps; measure fewer ways at once: --ways")
+
+
 def measure(cases: list[Case], rounds: int) -> None:
     """Print a generator's rows."""
     name, _, size, _, _, folder = cases[0]
@@ -55,7 +65,7 @@ def measure(cases: list[Case], rounds: int) -> None:
         process = spawn.Process(target=work, args=(theirs, case), daemon=True)
         process.start()
         theirs.close()
-        said = ours.recv()
+        said = heard(case.way, ours)
         if isinstance(said, str):
             print(f"{about} {case.way} | {said} | | | | |", flush=True)
             continue
@@ -64,8 +74,9 @@ def measure(cases: list[Case], rounds: int) -> None:
     times: dict[str, list[Timed]] = {each: [] for each in ready}
     for done in range(rounds):
         for each, connection in ready.items():
-            connection.send(True)
-            times[each].append(connection.recv())
+            with contextlib.suppress(BrokenPipeError):
+                connection.send(True)
+            times[each].append(heard(each, connection))
             wall, processor = times[each][-1]
             print(f"{name} {each}: {wall:.3f} s, processor {processor:.3f} s", file=sys.stderr, flush=True)
         print(f"{name}: round {done + 1} of {rounds}", file=sys.stderr, flush=True)

@@ -31,14 +31,17 @@ CASES = [
 
 def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: str, source: Path) -> str:
     sys.path.insert(0, str(SOURCE))
+    from toonlab.app.memory import keep_freed_pictures
+    from toonlab.inference.convolutions import quicker
     from toonlab.inference.fast import Fast
     from toonlab.inference.stylizer import OutputFilter, Stylizer
     from toonlab.networks.resnet import ResnetGenerator
     from toonlab.networks.unet import UNet
 
     generator = UNet() if name == "whitebox" else ResnetGenerator(blocks=BLOCKS)
+    keep_freed_pictures()  # as src/stylize.py does
     stylizer = Stylizer(
-        generator,
+        quicker(generator),
         multiple=4,
         output_filter=OutputFilter(radius=1, eps=5e-3) if name == "whitebox" else None,
         tile=tile,

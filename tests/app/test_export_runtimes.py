@@ -245,13 +245,13 @@ def test_mistakes_get_one_line_and_no_file(tmp_path: Path, whitebox: Path, paint
         ("runtime=openvino", "device=cuda"): "paints on the processor; leave device=cuda out",
     }.items():
         with pytest.raises(UsageError, match=words):
-            run(stylize, f"ckpt={whitebox}", "input=x", "output=y", *arguments)
+            run(stylize, f"ckpt={whitebox}", f"input={tmp_path}/photo.png", "output=y", *arguments)
     with pytest.raises(UsageError, match="an ONNX file paints in one way"):
-        run(stylize, "ckpt=x.onnx", "style=a", "input=x", "output=y")
+        run(stylize, "ckpt=x.onnx", "style=a", f"input={tmp_path}/photo.png", "output=y")
     with pytest.raises(UsageError, match=r"runtime=torch: cannot run ckpt=x.onnx"):
-        run(stylize, "ckpt=x.onnx", "runtime=torch", "input=x", "output=y")
+        run(stylize, "ckpt=x.onnx", "runtime=torch", f"input={tmp_path}/photo.png", "output=y")
     with pytest.raises(UsageError, match=r"x.onnx: no such file"):
-        run(stylize, "ckpt=x.onnx", "input=x", "output=y")
+        run(stylize, "ckpt=x.onnx", f"input={tmp_path}/photo.png", "output=y")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["full", "photo.png", "whitebox.ckpt"]
 
 

@@ -23,10 +23,12 @@ FAKE_FILM = """
 import shutil, sys, time, types
 film = types.ModuleType("toonlab.inference.film")
 def paint_film(stylizer, source, target, *, temporal="none", overwrite=False, on_frame=None):
-    for n in range(20):
-        on_frame(n + 1, 20)
+    long = source.name.startswith("long")
+    for n in range(600 if long else 20):
+        on_frame(n + 1, 600 if long else 20)
         time.sleep(0.1)
     shutil.copy(source, target)
+    return types.SimpleNamespace(missing=None)
 film.paint_film = paint_film
 sys.modules["toonlab.inference.film"] = film
 """
@@ -101,6 +103,25 @@ def test_a_film_shows_its_progress_and_can_be_kept(page: Served, tmp_path: Path)
         tab.wait_for_selector("text=painted in")
         source = tab.evaluate("document.querySelector('#film-result video').src")
         assert source.endswith("my%20film-cartoon.mp4")
+        assert trouble == []
+
+
+@pytest.mark.parametrize("how", ["button", "leaving"])
+def test_a_film_ends_when_its_visitor_stops_it_or_leaves(page: Served, tmp_path: Path, how: str) -> None:
+    """The second one could not begin for a minute otherwise: one film at a time."""
+    with browsed(page) as (tab, trouble):
+        tab.get_by_role("tab", name="Film").click()
+        drop(tab, "long.mp4", film(tmp_path), where="#film", kind="video/mp4")
+        tab.click("#paint-film")
+        tab.wait_for_selector("text=painting, frame")
+        if how == "button":
+            tab.click("#stop-film")
+        assert trouble == []
+    with browsed(page) as (tab, trouble):
+        tab.get_by_role("tab", name="Film").click()
+        drop(tab, "short.mp4", film(tmp_path), where="#film", kind="video/mp4")
+        tab.click("#paint-film")
+        tab.wait_for_selector("text=painted in", timeout=25_000)
         assert trouble == []
 
 

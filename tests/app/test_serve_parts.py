@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import sys
 import time
 import types
 from collections.abc import Callable
@@ -334,9 +333,7 @@ def studio(shelf: Shelf, tmp_path: Path) -> Studio:
 
 
 def fake_film(monkeypatch: pytest.MonkeyPatch, paint: Callable[..., Any]) -> None:
-    module = types.ModuleType("toonlab.inference.film")
-    module.paint_film = paint  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "toonlab.inference.film", module)
+    monkeypatch.setattr("toonlab.app.serving.work.paint_film", paint)
 
 
 def test_a_film_is_handed_to_its_painter(
@@ -344,16 +341,17 @@ def test_a_film_is_handed_to_its_painter(
 ) -> None:
     seen: dict[str, Any] = {}
 
-    def paint(stylizer: Any, source: Path, target: Path, *, temporal: str, on_frame: Any) -> None:
+    def paint(stylizer: Any, source: Path, target: Path, *, temporal: str, on_frame: Any) -> Any:
         seen.update(stylizer=stylizer, source=source, temporal=temporal)
         for n in range(3):
             on_frame(n + 1, 3)
         target.write_bytes(b"film")
+        return types.SimpleNamespace(missing=None)
 
     fake_film(monkeypatch, paint)
     parts: list[tuple[int, int | None]] = []
     source = film(tmp_path / "my film.mp4")
-    target, line = studio.film(source, Wish("m0"), "flow", lambda *part: parts.append(part))
+    target, line = studio.film(source, Wish("m0"), "flow", lambda *part: parts.append(part), lambda: False)
     assert (target.name, target.read_bytes()) == ("my film-cartoon.mp4", b"film")
     assert studio.room.holds(target)
     assert parts == [(1, 3), (2, 3), (3, 3)]
@@ -372,7 +370,7 @@ def test_a_film_that_fails_or_takes_too_long_says_so_without_folders(
 
     fake_film(monkeypatch, fails)
     with pytest.raises(UsageError, match=r"^a\.mp4: damaged after frame 3$"):
-        studio.film(source, Wish("m0"), "none", lambda *_: None)
+        studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: False)
 
     def endless(stylizer: Any, source: Path, target: Path, *, on_frame: Any, **_: Any) -> None:
         while True:
@@ -381,19 +379,15 @@ def test_a_film_that_fails_or_takes_too_long_says_so_without_folders(
     fake_film(monkeypatch, endless)
     studio.cfg.time_limit = 0.05
     with pytest.raises(UsageError, match=r"stopped after 0\.05 s"):
-        studio.film(source, Wish("m0"), "none", lambda *_: None)
+        studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: False)
     studio.cfg.time_limit = 60
+    asked = iter([False, False, True])
+    with pytest.raises(UsageError, match="stopped; nothing of it was kept"):
+        studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: next(asked))
+    assert next(asked, None) is None
     studio.ending = True
     with pytest.raises(UsageError, match="the server was ended"):
-        studio.film(source, Wish("m0"), "none", lambda *_: None)
-
-
-def test_without_a_painter_of_films_that_is_said(
-    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "toonlab.inference.film", None)
-    with pytest.raises(UsageError, match="does not paint films"):
-        studio.film(film(tmp_path / "a.mp4"), Wish("m0"), "none", lambda *_: None)
+        studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: False)
 
 
 def test_a_large_picture_tells_of_its_tiles_and_ends_in_time(studio: Studio, tmp_path: Path) -> None:

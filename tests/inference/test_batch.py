@@ -213,6 +213,7 @@ def test_mistakes_are_one_line_with_a_remedy(photos: Path, tmp_path: Path) -> No
         (photos, tmp_path / "out.png", "names a file but input=.* is a folder: name a folder"),
         (photos, empty / "notes.txt", "is a file"),
         (photo, empty / "notes.txt", "is a file and not an image: name a folder"),
+        (photo, tmp_path / "out.jgp", r"\.jgp is no format of pictures; name a \.png or \.jpg, or a folder"),
     ):
         if words is None:
             assert plan(source, target, overwrite=True).jobs

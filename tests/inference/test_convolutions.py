@@ -124,6 +124,17 @@ def test_others_stay_as_they_are(conv: nn.Module) -> None:
 
 
 @nnpack
+@pytest.mark.parametrize("strip", [1, 64 * 50 * 12, 64 * 50 * 18])
+def test_strips_bound_the_memory_and_do_not_show(strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, x = nn.Conv2d(64, 128, 3, padding=1), torch.randn(2, 64, 40, 48)
+    quick = quicker(nn.Sequential(conv))
+    with torch.inference_mode():
+        whole = quick(x)
+        monkeypatch.setattr(convolutions, "AT_ONCE", strip)
+        assert torch.equal(quick(x), whole)
+
+
+@nnpack
 def test_the_weights_and_the_network_given_stay() -> None:
     plain = nn.Sequential(SameConv(96, 96, 3), nn.Conv2d(96, 3, 7))
     before = copy.deepcopy(plain)

@@ -69,6 +69,14 @@ def test_a_variable_rate_stays_variable(tmp_path: Path) -> None:
     assert times(out) == [Fraction(moment, 1000) for moment in moments]
 
 
+def test_frames_to_expect_of_a_variable_rate_that_does_not_say(tmp_path: Path) -> None:
+    moments = [i * 33 + (4000 if i > 9 else 0) for i in range(20)]
+    source = film(tmp_path / "in.mkv", 20, pts=moments, base=Fraction(1, 1000), sound=())
+    totals = []
+    paint_film(stylizer(), source, tmp_path / "out.mkv", on_frame=lambda _, total: totals.append(total))
+    assert set(totals) == {20}
+
+
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(50)])
 def test_broadcast_rates_do_not_drift(tmp_path: Path, rate: Fraction) -> None:
     source = film(tmp_path / "in.mp4", 40, rate=rate, sound=())

@@ -88,12 +88,13 @@ def test_any_size_is_painted_as_by_pytorch(written: Path, generator: UNet) -> No
     holds()
 
 
-def test_the_second_output_is_what_the_filter_was_given(written: Path, generator: UNet) -> None:
+def test_further_outputs_are_what_strength_mixes(written: Path, generator: UNet) -> None:
     photos = noise(1, 3, 30, 41)
     found = outputs(written, photos)
-    assert list(found) == ["cartoon", "raw"]
+    assert list(found) == ["cartoon", "raw", "filtered"]
+    assert torch.equal(found["cartoon"], found["filtered"].clamp(-1, 1))
     filtered = guided_filter(photos, found["raw"], FILTER.radius, FILTER.eps)
-    torch.testing.assert_close(found["cartoon"], filtered.clamp(-1, 1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found["filtered"], filtered, rtol=0, atol=1e-5)
     unfiltered = by_torch(generator, photos, None)
     torch.testing.assert_close(found["raw"].clamp(-1, 1), unfiltered, rtol=0, atol=1e-5)
     assert (found["cartoon"] - found["raw"]).abs().max() > 0.01

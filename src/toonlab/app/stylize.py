@@ -18,7 +18,7 @@ from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
 from toonlab.inference.before_after import before_after
 from toonlab.inference.film.planning import plan_with_films
-from toonlab.inference.planning import plan
+from toonlab.inference.planning import Plan, plan
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ def run(cfg: DictConfig) -> None:
     keep_freed_pictures()
     films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
+    sheet = _sheet(cfg)
+    todo = None if is_camera(cfg.input) else _todo(cfg)  # a wrong name too
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)
@@ -41,16 +43,9 @@ def run(cfg: DictConfig) -> None:
     device = device_named(cfg.device)
     settings = painting_settings(cfg, device)
     ready = stylizer(loaded, device=device, tile=tile, strength=cfg.strength, **settings)
-    if is_camera(cfg.input):
+    if todo is None:
         watch(cfg, ready)
         return
-    sheet = _sheet(cfg)
-    todo = plan_with_films(
-        Path(cfg.input).expanduser(),
-        Path(cfg.output).expanduser(),
-        overwrite=cfg.overwrite,
-        photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite, format=cfg.format),
-    )
     outcome = with_films(cfg, ready, todo, lambda photos: paint_all(cfg, ready, photos, pictures), films)
     log.info("%s", outcome.summary())
     if sheet and (pairs := without_films(outcome.pairs)):
@@ -58,6 +53,15 @@ def run(cfg: DictConfig) -> None:
         log.info("before and after: %s", sheet)
     if outcome.interrupted or outcome.failed:
         sys.exit(130 if outcome.interrupted else 1)
+
+
+def _todo(cfg: DictConfig) -> Plan:
+    return plan_with_films(
+        Path(cfg.input).expanduser(),
+        Path(cfg.output).expanduser(),
+        overwrite=cfg.overwrite,
+        photos=lambda input, output: plan(input, output, overwrite=cfg.overwrite, format=cfg.format),
+    )
 
 
 def _sheet(cfg: DictConfig) -> Path | None:

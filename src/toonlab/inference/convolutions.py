@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 WIDE = 64 * 128
 """Input times output channels from which Winograd's is the faster; measured, `benchmarks/inference.py`."""
+AT_ONCE = 2**25
+"""Input places times channels that Winograd's transforms at once, which takes 7 bytes for each."""
 NARROW = 4
 """Output channels up to which a large kernel is split: beyond, processors' vectors are filled well enough."""
 
@@ -46,8 +48,18 @@ class _Winograd(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not _is_plain(input):
             return super()._conv_forward(input, weight, bias)  # type: ignore[no-any-return]
-        padded = _padded(self, input.contiguous())
-        outputs: Tensor = torch._nnpack_spatial_convolution(padded, weight.contiguous(), bias, 0)
+        padded, weight = _padded(self, input.contiguous()), weight.contiguous()
+        count, channels, height, width = padded.shape
+        strip = (
+            max(AT_ONCE // (channels * width) // 6, 1) * 6
+        )  # rows; of whole 6x6 squares, so that none shows
+        if height - 2 <= strip and count == 1:
+            return torch._nnpack_spatial_convolution(padded, weight, bias, 0)
+        outputs = padded.new_empty(count, len(weight), height - 2, width - 2)
+        for whole, out in zip(padded, outputs, strict=True):
+            for top in range(0, height - 2, strip):
+                rows = whole[None, :, top : top + strip + 2].contiguous()
+                out[:, top : top + strip] = torch._nnpack_spatial_convolution(rows, weight, bias, 0)[0]
         return outputs
 
 

@@ -2,8 +2,8 @@
 
 The file maps `photo`, `(batch, 3, height, width)` RGB in [-1, 1], to `cartoon`, the same shape and range,
 clipped. It pads and crops by itself, so every size from 1x1 is fine, and it holds the output filter; with one
-there is a second output, `raw`, before filter and clip, for `strength`: `raw + strength * (filtered - raw)`,
-and `cartoon` is the filtered one, clipped.
+there are two more outputs for `strength`, `raw`, before filter and clip, and `filtered`, before the clip:
+`raw + strength * (filtered - raw)`, clipped. `cartoon` is that at strength 1.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def write_onnx(
         "generator": type(generator).__name__,
         "precision": precision,
         "input": "photo: RGB, float32, (batch, 3, height, width), [-1, 1], any size",
-        "output": "cartoon: as the input, clipped" + ("; raw: before filter and clip" * bool(output_filter)),
+        "output": "cartoon: as the input, clipped"
+        + ("; raw: before filter and clip; filtered: before the clip" * bool(output_filter)),
         "range": "[-1, 1]",
         "multiple": str(multiple),
         "output_filter": json.dumps(dataclasses.asdict(output_filter)) if output_filter else "none",

@@ -56,7 +56,8 @@ _FINISH = (
     _HEAD
     + """
 finish (float[batch, 3, height, width] photo, {type}[batch, 3, padded_height, padded_width] painted) => (
-    float[batch, 3, height, width] cartoon, float[batch, 3, height, width] raw) {{
+    float[batch, 3, height, width] cartoon, float[batch, 3, height, width] raw,
+    float[batch, 3, height, width] filtered) {{
   end_float = Cast<to = 1>(painted)
   end_zeros = Constant<value_ints = [0, 0]>()
   end_axes = Constant<value_ints = [2, 3]>()
@@ -94,7 +95,7 @@ _FILTER = """
   end_mean_slope = {pool}(end_slope)
   end_mean_offset = {pool}(end_offset)
   end_scaled = Mul(end_mean_slope, photo)
-  end_filtered = Add(end_scaled, end_mean_offset)
+  filtered = Add(end_scaled, end_mean_offset)
 """
 
 
@@ -111,7 +112,8 @@ def with_padding_and_filter(
 
     Returns:
         a model from `photo`, `(B, 3, H, W)` in [-1, 1] of any size, to `cartoon` of the same shape in
-        [-1, 1]; with an output filter also `raw`, the picture before filter and clip.
+        [-1, 1]; with an output filter also `raw`, the picture before filter and clip, and `filtered`, before
+        the clip.
     """
     import onnx
     from onnx import parser
@@ -130,13 +132,13 @@ def with_padding_and_filter(
         pool = _POOL.format(k=2 * output_filter.radius + 1, r=output_filter.radius)
         filtering = _FILTER.format(pool=pool, eps=f"{output_filter.eps:.9f}")
     behind = parser.parse_model(
-        _FINISH.format(**shared, filter=filtering, result="end_filtered" if output_filter else "raw")
+        _FINISH.format(**shared, filter=filtering, result="filtered" if output_filter else "raw")
     )
     graph = onnx.helper.make_graph(
         [*before.graph.node, *core.graph.node, *behind.graph.node],
         "toonlab",
         list(before.graph.input),
-        list(behind.graph.output)[: 2 if output_filter else 1],
+        list(behind.graph.output)[: 3 if output_filter else 1],
         list(core.graph.initializer),
         value_info=list(core.graph.value_info),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def plan(input: Path, output: Path, *, overwrite: bool, png: bool = False, forma
         found, ignored = _photos(input, output, kinds)
         wanted = [output / source.relative_to(input) for source in found]
     elif output.is_dir() or not _names_an_image(output):
+        if not output.exists() and re.fullmatch(r"\.[a-z]{2,4}", output.suffix, re.IGNORECASE):
+            raise UsageError(
+                f"output={output}: {output.suffix} is no format of pictures; name a .png or .jpg, or a "
+                f"folder (if it is called so: mkdir {output} first)"
+            )
         wanted = [output / input.name]
     else:
         wanted = [output]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -40,7 +41,7 @@ def page(cfg: DictConfig, studio: Studio) -> gr.Blocks:
                 settings = Settings(cfg, studio.shelf)
         settings.wire(blocks)
         picture.wire(settings, studio)
-        film.wire(settings, studio)
+        film.wire(blocks, settings, studio)
         camera.wire(cfg, settings, studio)
         for tab in (first, second, third):  # the kind of a picture's file means nothing to the others
             tab.select(
@@ -146,6 +147,8 @@ class _PictureTab:
 
 class _FilmTab:
     def __init__(self) -> None:
+        self.stops: dict[str | None, threading.Event] = {}
+        """Of the films that are being painted, by their visitors' sessions."""
         with gr.Row(equal_height=False):
             with gr.Column(min_width=300):
                 self.film = parts.film(label="Film", height=430, elem_id="film")
@@ -156,6 +159,7 @@ class _FilmTab:
                     elem_id="temporal",
                 )
                 self.button = gr.Button("Paint it", variant="primary", elem_id="paint-film")
+                self.stop = gr.Button("Stop", size="sm", elem_id="stop-film")
             with gr.Column(min_width=300):
                 self.view = parts.film(
                     label="Painted",
@@ -166,7 +170,7 @@ class _FilmTab:
                 )
                 self.line = gr.Markdown("", elem_id="film-line")
 
-    def wire(self, settings: Settings, studio: Studio) -> None:
+    def wire(self, blocks: gr.Blocks, settings: Settings, studio: Studio) -> None:
         @told
         def film(
             film: Path | None,
@@ -179,16 +183,26 @@ class _FilmTab:
             keep_color: Any,
             quality: Any,
             temporal: str,
+            request: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio looks for it)
         ) -> tuple[Any, str]:
             """Paint a film: returns the painted film and a line about it."""
             if film is None:
                 raise UsageError("there is no film yet: drop one on the page first")
             wish = settings.wish(model, emphasis, style, second_style, share, strength, keep_color, quality)
-            target, line = studio.film(film, wish, temporal, _telling(progress, "painting", "frame"))
+            on_frame, stop = _telling(progress, "painting", "frame"), threading.Event()
+            self.stops[request.session_hash] = stop
+            try:
+                target, line = studio.film(film, wish, temporal, on_frame, stop.is_set)
+            finally:
+                self.stops.pop(request.session_hash, None)
             return str(target), line
 
-        self.button.click(
+        def stop(request: gr.Request) -> None:
+            if found := self.stops.get(request.session_hash):
+                found.set()
+
+        started = self.button.click(
             film,
             [self.film, *settings.inputs, self.temporal],
             [self.view, self.line],
@@ -197,6 +211,16 @@ class _FilmTab:
             concurrency_limit=1,
             show_progress_on=self.view,
         )
+        self.stop.click(
+            stop,
+            None,
+            None,
+            cancels=[started],  # those that wait
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+        )
+        blocks.unload(stop)  # nobody is left to see it
 
 
 class _CameraTab:

@@ -8,7 +8,6 @@ import io
 import re
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from toonlab.app.serving.limits import FORMATS, check_film, check_picture
 from toonlab.app.serving.room import Room
 from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.errors import UsageError
+from toonlab.inference.film import paint_film
 
 OnPart = Callable[[int, int | None], None]
 KINDS = {"PNG": ".png", "JPEG": ".jpg"}
@@ -77,30 +77,29 @@ class Studio:
         give_back()
         return Painted(before, after, full, f"{width} by {height} pixels in {seconds:.1f} s")
 
-    def film(self, source: Path, wish: Wish, temporal: str, on_part: OnPart) -> tuple[Path, str]:
-        """Paint an uploaded film.
+    def film(
+        self, source: Path, wish: Wish, temporal: str, on_part: OnPart, stopped: Callable[[], bool]
+    ) -> tuple[Path, str]:
+        """Paint an uploaded film, unless it is `stopped`, which is asked at every frame.
 
         Raises:
             UsageError: it cannot be painted; the message says why and names no path.
         """
-        try:
-            paint_film = import_module("toonlab.inference.film").paint_film
-        except ImportError as error:
-            raise UsageError("this toonlab does not paint films yet: paint a picture") from error
         check_film(source, max_pixels=self.cfg.max_pixels, max_frames=self.cfg.max_frames)
         stylizer = self.shelf.stylizer(wish)
         begun = time.monotonic()
         folder = self.room.folder()
         target = folder / f"{plain_name(source)}-cartoon.mp4"
+        on_frame = self._timed(on_part, stopped)
         try:
-            outcome = paint_film(stylizer, source, target, temporal=temporal, on_frame=self._timed(on_part))
+            outcome = paint_film(stylizer, source, target, temporal=temporal, on_frame=on_frame)
         except ValueError as error:  # UsageError and BadFilmError
             line = (str(error).splitlines() or ["the film cannot be painted"])[0]
             raise UsageError(line.replace(f"{source.parent}/", "").replace(f"{folder}/", "")) from error
-        if not target.is_file():
-            raise UsageError("the film was not painted: try another")
-        missing = getattr(outcome, "missing", None)  # of a film that is damaged after its beginning
-        return target, f"painted in {time.monotonic() - begun:.0f} s{f'; {missing}' if missing else ''}"
+        lacks = (
+            f"; {outcome.missing}" if outcome.missing else ""
+        )  # of a film that is damaged after its beginning
+        return target, f"painted in {time.monotonic() - begun:.0f} s{lacks}"
 
     def frame(self, photo: Image.Image, wish: Wish) -> NDArray[np.uint8]:
         """Paint one frame of a camera, made small; returns `(H, W, 3)`."""
@@ -108,12 +107,14 @@ class Studio:
         cartoon = self.shelf.stylizer(wish).paint(images.to_tensor(photo)[None])[0]
         return images.to_array(cartoon)
 
-    def _timed(self, on_part: OnPart) -> OnPart:
+    def _timed(self, on_part: OnPart, stopped: Callable[[], bool] = lambda: False) -> OnPart:
         end = time.monotonic() + self.cfg.time_limit
 
         def guarded(done: int, parts: int | None) -> None:
             if self.ending:
                 raise UsageError("the server was ended")
+            if stopped():
+                raise UsageError("stopped; nothing of it was kept")
             if time.monotonic() > end:
                 raise UsageError(
                     f"stopped after {self.cfg.time_limit:g} s, the limit of this page: try a smaller one"

@@ -31,6 +31,10 @@ class SourceFrame:
     duration: int
 
 
+_COUNTED = 2**30
+"""Bytes of a film whose frames are counted beforehand; it is read at the disk's speed."""
+
+
 class FilmSource:
     """Reads a film from its beginning, as often as it is asked to.
 
@@ -61,6 +65,8 @@ class FilmSource:
             self.declared = _declared(container, stream)
             seconds = self.declared[0] or self.declared[1]
             self.total = stream.frames or (round(seconds * self.rate) if seconds else None)
+            if not stream.frames and path.stat().st_size <= _COUNTED:
+                self.total = _counted(path)
             aspect = stream.sample_aspect_ratio
             try:
                 first = next(self._decoded(container, stream), None)
@@ -192,6 +198,15 @@ def picture_of(container: InputContainer) -> VideoStream:
 
 
 _COVER = av.stream.Disposition.attached_pic
+
+
+def _counted(path: Path) -> int | None:
+    """Count the packets of a film that does not say how many frames it has: its rate may vary."""
+    with opened(path) as container:
+        try:
+            return sum(packet.size > 0 for packet in container.demux(picture_of(container)))
+        except av.error.FFmpegError:  # damaged somewhere, which the painting will tell
+            return None
 
 
 def _declared(container: InputContainer, stream: VideoStream) -> tuple[Fraction | None, Fraction | None]:

@@ -72,11 +72,11 @@ export class Engine {
     return session;
   }
 
-  /** Paint `(3, height, width)`: {smooth, raw}; raw is null where it is not asked for, or the same. */
+  /** Paint `(3, height, width)`: {smooth, raw}; raw is null where it is not asked for, or there is no filter. */
   async run(network, photo, height, width, wantsRaw) {
     const session = await this.session(network);
     const input = new this.ort.Tensor("float32", photo, [1, 3, height, width]);
-    const names = network.filtered && wantsRaw ? ["cartoon", "raw"] : ["cartoon"];
+    const names = network.filtered && wantsRaw ? ["filtered", "raw"] : ["cartoon"];
     const results = await session.run({ photo: input }, names);
     if (this.lost) throw new Failure("gpu", "the graphics card was lost");
     const [smooth, raw] = await Promise.all(names.map((name) => results[name].getData(true)));

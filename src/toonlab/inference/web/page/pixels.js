@@ -13,34 +13,40 @@ export function planes(rgba, width, x0, x1, y0, y1) {
   return out;
 }
 
-/** Write the kept part of a painted tile into a picture's RGBA bytes, which round and clip; alpha stays. */
-export function place(painted, tile, rgba, width) {
-  const { x, y } = tile, w = x.end - x.start, area = w * (y.end - y.start);
+// Painted pictures are kept in 16 bits, three channels a pixel: finer than 1/60 of a level, and with what lies
+// outside [-1, 1], which is clipped only after `strength` has mixed two of them, as stylize does.
+const FINE = 8192, MOST = 32767;
+
+export const picture = (width, height) => new Int16Array(3 * width * height);
+
+/** Write the kept part of a painted tile into a picture. */
+export function place(painted, { x, y }, picture, width) {
+  const w = x.end - x.start, area = w * (y.end - y.start);
+  const fine = (value) => Math.round(Math.max(-MOST, Math.min(MOST, value * FINE)));
   for (let row = y.from; row < y.to; row++) {
     let from = (row - y.start) * w + x.from - x.start;
-    for (let to = 4 * (row * width + x.from), last = to + 4 * (x.to - x.from); to < last; to += 4, from++) {
-      rgba[to] = (painted[from] + 1) * 127.5;
-      rgba[to + 1] = (painted[from + area] + 1) * 127.5;
-      rgba[to + 2] = (painted[from + 2 * area] + 1) * 127.5;
+    for (let to = 3 * (row * width + x.from), last = to + 3 * (x.to - x.from); to < last; to += 3, from++) {
+      picture[to] = fine(painted[from]);
+      picture[to + 1] = fine(painted[from + area]);
+      picture[to + 2] = fine(painted[from + 2 * area]);
     }
   }
 }
 
-/** The kept part of a tile out of a picture's bytes. */
-export function cut(rgba, width, { x, y }) {
-  const w = x.to - x.from, out = new Uint8ClampedArray(4 * w * (y.to - y.from));
-  for (let row = y.from; row < y.to; row++) {
-    const from = 4 * (row * width + x.from);
-    out.set(rgba.subarray(from, from + 4 * w), 4 * w * (row - y.from));
+/**
+ * The kept part of a tile as RGBA bytes: between what the network draws, `raw` (strength 0), and what its output
+ * filter makes of it, `smooth` (1); alone if `raw` is null. Alpha is the photo's.
+ */
+export function mixed(photo, raw, smooth, strength, width, { x, y }) {
+  const w = x.to - x.from, out = new Uint8ClampedArray(4 * w * (y.to - y.from)); // which rounds and clips
+  const kept = raw === null ? 1 : strength, lower = raw ?? smooth;
+  for (let row = y.from, to = 0; row < y.to; row++) {
+    for (let at = row * width + x.from, last = at + w; at < last; at++, to += 4) {
+      for (let c = 0, i = 3 * at; c < 3; c++, i++) {
+        out[to + c] = ((lower[i] + kept * (smooth[i] - lower[i])) / FINE + 1) * 127.5;
+      }
+      out[to + 3] = photo[4 * at + 3];
+    }
   }
-  return out;
-}
-
-/** Between what the network draws (strength 0) and what its output filter makes of it (1). */
-export function blended(raw, smooth, strength) {
-  if (raw === null || strength >= 1) return smooth.slice();
-  if (strength <= 0) return raw.slice();
-  const out = smooth.slice();
-  for (let i = 0; i < out.length; i++) out[i] = raw[i] + strength * (smooth[i] - raw[i]);
   return out;
 }

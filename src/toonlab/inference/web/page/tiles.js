@@ -27,6 +27,12 @@ export function plan(height, width, { tile, overlap, multiple }) {
   return rows.flatMap((y) => columns.map((x) => ({ x, y })));
 }
 
+/** One tile that is all of a picture. */
+export function whole(width, height) {
+  const all = (length) => ({ start: 0, end: length, from: 0, to: length });
+  return { x: all(width), y: all(height) };
+}
+
 /** The size that a picture is painted at: `longest` pixels on its longest side, at most `area` in all, never more than it has. */
 export function fitted(width, height, longest, area = Infinity) {
   const scale = Math.min(1, longest / Math.max(width, height), Math.sqrt(area / (width * height)));

@@ -1,9 +1,9 @@
 // Decodes and paints, away from the page, which stays responsive.
 import { Engine, Failure, hasGpu } from "./engine.js";
-import { blended, cut, place, planes } from "./pixels.js";
-import { fitted, plan } from "./tiles.js";
+import { mixed, picture, place, planes } from "./pixels.js";
+import { fitted, plan, whole } from "./tiles.js";
 
-let engine, settings, picture = null, wanted = 0, queue = Promise.resolve();
+let engine, settings, done = null, wanted = 0, queue = Promise.resolve();
 const tell = (type, more = {}, moved = []) => self.postMessage({ type, ...more }, moved);
 const pause = () => new Promise((resolve) => setTimeout(resolve)); // messages get through
 
@@ -58,19 +58,18 @@ async function paint({ job, file, name, network, longest, tile, strength }) {
     throw new Failure("picture", `${name} is too large: ${full[0]} × ${full[1]} pixels, and this page takes at most ${settings.limits.megapixels} million.`);
   }
   // A norm takes its statistics from the whole picture, so such a network cannot paint in tiles.
-  const whole = network.overlap === null, area = whole ? settings.limits.whole_pixels * (tile / settings.tile) ** 2 : Infinity;
+  const together = network.overlap === null, area = together ? settings.limits.whole_pixels * (tile / settings.tile) ** 2 : Infinity;
   const [width, height] = fitted(...full, longest, area);
   const photo = pixels(bitmap, width, height);
   bitmap.close();
-  const one = { start: 0, from: 0 };
-  const tiles = whole
-    ? [{ x: { ...one, end: width, to: width }, y: { ...one, end: height, to: height } }]
+  const tiles = together
+    ? [whole(width, height)]
     : plan(height, width, { tile, overlap: network.overlap, multiple: network.multiple });
-  const limited = whole && Math.max(width, height) < Math.min(longest, Math.max(...full));
+  const limited = together && Math.max(width, height) < Math.min(longest, Math.max(...full));
   const shown = photo.slice();
   tell("decoded", { job, width, height, full, tiles: tiles.length, limited, buffer: shown.buffer }, [shown.buffer]);
-  picture = null;
-  const smooth = photo.slice(), raw = network.filtered ? photo.slice() : null; // both with the photo's alpha
+  done = null;
+  const smooth = picture(width, height), raw = network.filtered ? picture(width, height) : null;
   await engine.session(network);
   tell("loading", { text: "Painting", share: tiles.length > 1 ? 0 : null });
   const began = performance.now();
@@ -80,29 +79,29 @@ async function paint({ job, file, name, network, longest, tile, strength }) {
     const part = planes(photo, width, x.start, x.end, y.start, y.end);
     const painted = await engine.run(network, part, y.end - y.start, x.end - x.start, true);
     place(painted.smooth, { x, y }, smooth, width);
-    if (raw) place(painted.raw ?? painted.smooth, { x, y }, raw, width);
+    if (raw) place(painted.raw, { x, y }, raw, width);
     const seconds = (performance.now() - began) / 1000;
-    const piece = blended(raw && cut(raw, width, { x, y }), cut(smooth, width, { x, y }), strength);
+    const piece = mixed(photo, raw, smooth, strength, width, { x, y });
     tell("tile", { job, x: x.from, y: y.from, width: x.to - x.from, buffer: piece.buffer, done: i + 1, total: tiles.length, left: (seconds / (i + 1)) * (tiles.length - i - 1) }, [piece.buffer]);
   }
-  picture = { job, raw, smooth };
+  done = { job, photo, raw, smooth, width, height };
   tell("painted", { job, seconds: (performance.now() - began) / 1000 });
 }
 
 function blend({ job, strength }) {
-  if (picture?.job !== job) return;
-  const { buffer } = blended(picture.raw, picture.smooth, strength);
+  if (done?.job !== job) return;
+  const { photo, raw, smooth, width, height } = done;
+  const { buffer } = mixed(photo, raw, smooth, strength, width, whole(width, height));
   tell("blended", { job, strength, buffer }, [buffer]);
 }
 
 async function frame({ bitmap, network, strength }) {
-  const { width, height } = bitmap, photo = pixels(bitmap, width, height);
+  const { width, height } = bitmap, photo = pixels(bitmap, width, height), tile = whole(width, height);
   bitmap.close();
   const painted = await engine.run(network, planes(photo, width, 0, width, 0, height), height, width, strength < 1);
-  const tile = { x: { start: 0, end: width, from: 0, to: width }, y: { start: 0, end: height, from: 0, to: height } };
-  const smooth = photo, raw = painted.raw && photo.slice();
+  const smooth = picture(width, height), raw = painted.raw && picture(width, height);
   place(painted.smooth, tile, smooth, width);
   if (raw) place(painted.raw, tile, raw, width);
-  const { buffer } = blended(raw, smooth, strength);
+  const { buffer } = mixed(photo, raw, smooth, strength, width, tile);
   tell("frame", { width, height, buffer }, [buffer]);
 }
