@@ -3,9 +3,10 @@
     python benchmarks/fast_path.py CHECKPOINT PHOTOS... [--size 1280x720] [--settings 512,2,1e-3 400,4,1e-3]
     python benchmarks/fast_path.py CHECKPOINT --sheet docs/fast_path.jpg      # scikit-image's photos
 
-Full quality is plain PyTorch: the network in fp32, channels first, at once, then its output filter. Photos
-are cut to the size's proportions about their middle and resized to it. Each is painted every way `--rounds`
-times in turn, so that a busy machine is busy for all ways.
+Full quality is what src/stylize.py paints by default, in tiles of 1024 where they are needed. Photos are cut
+to the size's proportions about their middle and resized to it. Each is painted every way `--rounds` times in
+turn, so that a busy machine is busy for all ways. Plain PyTorch beside it: the network at once in a process
+of its own is `benchmarks/inference.py`'s.
 Ratios are full quality's seconds over a way's, of the processor and of the wall, medians over rounds.
 
 Distances are to the full-quality cartoon, means over photos: mean absolute difference in levels of 255;
@@ -16,7 +17,6 @@ and the mean gradient as a share of the full cartoon's, below 1 where lines are 
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import os
 import statistics
@@ -38,13 +38,14 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from toonlab import images
+from toonlab.app.memory import keep_freed_pictures
 from toonlab.engine.checkpoint import load_generator
 from toonlab.inference import fast
+from toonlab.inference.convolutions import quicker
 from toonlab.inference.fast import Fast
 from toonlab.inference.stylizer import OutputFilter, Stylizer
 from toonlab.metrics.content import edge_f1, edges, map_distance
 from toonlab.networks.frozen import EfficientNetLite0
-from toonlab.representations.surface import guided_filter
 
 Way = Callable[[Tensor], Tensor]
 
@@ -73,16 +74,6 @@ def canny(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def gradient(image: Tensor) -> float:
     return float(image.diff(dim=2).abs().mean() + image.diff(dim=3).abs().mean())
-
-
-def eager(generator: nn.Module, by: OutputFilter | None) -> Way:
-    """Full quality; sizes must divide by 4."""
-
-    def paint(photo: Tensor) -> Tensor:
-        raw = generator(photo)
-        return (guided_filter(photo, raw, by.radius, by.eps) if by else raw).clamp(-1, 1)
-
-    return paint
 
 
 def enlarged(stylizer: Stylizer, side: int, *, detail: float = 0.0) -> Way:
@@ -147,21 +138,21 @@ def ways_of(checkpoint: Path, settings: list[Fast], *, alternatives: bool) -> di
     common: dict[str, Any] = {
         "multiple": 4,
         "output_filter": OutputFilter.of(loaded.painting),
-        "tile": None,
+        "tile": 1024,
     }
-    full = copy.deepcopy(loaded.generator).eval()
-    small = Stylizer(loaded.generator, **common)
-    ways = {"full": eager(full, common["output_filter"])}
+    generator = quicker(loaded.generator)
+    full = Stylizer(generator, **common)
+    ways = {"full": full.paint}
     for each in settings:
         name = f"side {each.side}, radius {each.radius}, eps {each.eps:g}"
-        ways[name] = Stylizer(loaded.generator, fast=each, **common).paint
+        ways[name] = Stylizer(generator, fast=each, **common).paint
     side = settings[0].side
     if not alternatives:
         return ways
     return ways | {
-        f"side {side}, enlarged": enlarged(small, side),
-        f"side {side}, enlarged, with 0.7 of the photo's detail": enlarged(small, side, detail=0.7),
-        f"side {side}, joint bilateral": joint_bilateral(small, side),
+        f"side {side}, enlarged": enlarged(full, side),
+        f"side {side}, enlarged, with 0.7 of the photo's detail": enlarged(full, side, detail=0.7),
+        f"side {side}, joint bilateral": joint_bilateral(full, side),
     }
 
 
@@ -175,6 +166,7 @@ def main() -> None:
     parser.add_argument("--alternatives", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--sheet", type=Path)
     asked = parser.parse_args()
+    keep_freed_pictures()
     ways = ways_of(asked.checkpoint, asked.settings, alternatives=asked.alternatives)
     size = tuple(map(int, asked.size.split("x")))
     network = EfficientNetLite0(taps=["block0", "block2", "block4"]).eval()

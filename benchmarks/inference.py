@@ -70,7 +70,7 @@ def measure(cases: list[Case], rounds: int) -> None:
             print(f"{about} {case.way} | {said} | | | | |", flush=True)
             continue
         ready[case.way] = ours
-        print(f"{name} {case.way}: two frames took {said:.1f} s", file=sys.stderr, flush=True)
+        print(f"{name} {case.way}: ready after {said:.1f} s", file=sys.stderr, flush=True)
     times: dict[str, list[Timed]] = {each: [] for each in ready}
     for done in range(rounds):
         for each, connection in ready.items():

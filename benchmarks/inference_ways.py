@@ -41,6 +41,8 @@ PROCESSOR = (
 GPU = ("eager", "channels_last", "fp16", "bf16", "bf16 compile")
 PLAIN = ("eager", "bf16", "compile")
 """On a processor, ways in which memory is handled as in any program; in others as `src/stylize.py` does."""
+WARM = 5.0
+"""Seconds of a first frame that is warm-up enough."""
 
 Way = Callable[[Tensor], Tensor]
 
@@ -77,7 +79,8 @@ def work(connection: Connection, case: Case) -> None:
         return
     began = time.perf_counter()
     torch.save(paint(photo).float().cpu(), case.folder / f"{case.way}.pt")
-    paint(photo)
+    if time.perf_counter() - began < WARM:
+        paint(photo)
     connection.send(time.perf_counter() - began)
     while connection.recv():
         connection.send(timed(paint, photo))

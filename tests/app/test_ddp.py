@@ -28,6 +28,7 @@ def completing(cli: Cli, tmp_path: Path, *words: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_two_processes_learn_one_completion(cli: Cli, tmp_path: Path) -> None:
     result = completing(cli, tmp_path, "method.warmup_iterations=2")
     assert result.returncode == 0, result.stderr

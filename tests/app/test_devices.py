@@ -37,6 +37,7 @@ def losses(run: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
 
 
+@pytest.mark.slow
 def test_two_processes_record_what_one_with_twice_the_batch_does(cli: Cli, composed, tmp_path: Path) -> None:
     half = (*SMALL, *DESCENT, "iterations=4", "eval_every=4", "data.batch_size=1")
     result = cli("train", *half, *TWO)

@@ -27,6 +27,7 @@ def test_it_draws_without_a_checkpoint(cli: Cli, tmp_path: Path, photo: Path) ->
     assert np.abs(drawn - np.asarray(Image.open(photo)).astype(int)).mean() > 1
 
 
+@pytest.mark.slow
 def test_the_first_use_says_why_it_takes_long_and_the_second_does_not(
     cli: Cli, tmp_path: Path, photo
 ) -> None:

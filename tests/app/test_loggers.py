@@ -151,6 +151,7 @@ def test_jobs_of_one_process_are_runs_of_their_own_and_end_as_they_did(
     ]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_dashboards_hold_every_iteration_once(cli: Cli, tmp_path: Path) -> None:
     """kill -9; W&B's file then has no end, and the resumed run's one file has it all."""
     arguments = [

@@ -144,6 +144,7 @@ discriminator_weights: {real: 1.0}
     assert Image.open(tmp_path / "b.png").size == (33, 17)
 
 
+@pytest.mark.slow
 def test_two_jobs_of_a_multirun_have_a_folder_each(cli: Cli, tmp_path: Path) -> None:
     result = cli("train", *SMALL, "iterations=1", "seed=1,2", "-m")
     assert result.returncode == 0, result.stderr

@@ -89,7 +89,7 @@ def test_killed_between_its_last_save_and_its_result_a_run_is_settled(
         train.run(composed(*words, f"resume={tmp_path}"))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_and_resumed_equals_uninterrupted(cli: Cli, tmp_path: Path, workers: int) -> None:
     """kill -9 somewhere after the first save; what was trained since is trained again."""
     arguments = ["iterations=60", f"data.workers={workers}"]

@@ -28,6 +28,7 @@ SEARCH = (
 )
 
 
+@pytest.mark.slow
 def test_a_search_is_one_command_and_goes_on_with_another(cli: Cli, tmp_path: Path) -> None:
     result = cli("train", *SEARCH, **FAKE)
     assert result.returncode == 0, result.stderr

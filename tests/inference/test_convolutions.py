@@ -182,3 +182,13 @@ def test_tiles_are_exact_with_it(name: str) -> None:
         for tile in (None, 256)
     )
     torch.testing.assert_close(tiled, whole, atol=1e-3, rtol=0)  # an eighth of a level of 8 bits
+
+
+def test_activations_overwrite_only_what_nobody_else_sees() -> None:
+    conv = nn.Conv2d(3, 3, 1)
+    quick = quicker(nn.Sequential(nn.ReLU(), conv, nn.LeakyReLU(), nn.Identity(), nn.ReLU()))
+    assert [getattr(module, "inplace", None) for module in quick] == [False, None, True, None, False]
+    x = torch.randn(1, 3, 4, 4)
+    given = x.clone()
+    quick(x)
+    assert torch.equal(x, given)

@@ -1,11 +1,12 @@
-"""The same convolutions, faster on a processor: Winograd's for wide 3x3 ones, narrow heads in two steps.
+"""The same network, faster on a processor: Winograd's convolutions, narrow heads in two steps.
 
-Both compute what PyTorch's own do, in another order: pictures differ by float32's rounding.
+All compute what PyTorch's own do, in another order: pictures differ by float32's rounding.
 """
 
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,17 @@ def quicker(network: nn.Module) -> nn.Module:
             module.__class__ = _with(_Winograd, type(module))
         elif _is_narrow(module):
             module.__class__ = _with(_Split, type(module))
+    _activate_in_place(network)
     return network
+
+
+def _activate_in_place(network: nn.Module) -> None:
+    """Let activations overwrite what nothing but they can see."""
+    fresh = nn.Conv2d | nn.ConvTranspose2d | nn.InstanceNorm2d | nn.GroupNorm | nn.BatchNorm2d
+    for sequence in (module for module in network.modules() if isinstance(module, nn.Sequential)):
+        for before, module in pairwise(sequence):
+            if isinstance(before, fresh) and isinstance(module, nn.ReLU | nn.LeakyReLU):
+                module.inplace = True
 
 
 class _Winograd(nn.Conv2d):
