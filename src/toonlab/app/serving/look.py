@@ -8,8 +8,8 @@ SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "He
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto; }
-.gradio-container > main { width: 100%; }
+.gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto; }
+.gradio-container > main, .gradio-container .wrap > .contain { width: 100%; }
 #head h1 { font-size: 1.7rem; letter-spacing: -.02em; margin: .2rem 0 0; }
 #head p { margin: .15rem 0 .3rem; color: var(--body-text-color-subdued); }
 #line p, #film-line p, #camera-line p { color: var(--body-text-color-subdued); margin: 0; }
