@@ -38,8 +38,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from toonlab import images
-from toonlab.app.memory import keep_freed_pictures
 from toonlab.engine.checkpoint import load_generator
+from toonlab.heap import keep_freed_pictures
 from toonlab.inference import fast
 from toonlab.inference.convolutions import quicker
 from toonlab.inference.fast import Fast

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toonlab.app.memory import keep_freed_pictures
 from toonlab.app.precision import is_native
 from toonlab.errors import UsageError
+from toonlab.heap import keep_freed_pictures
 from toonlab.inference.convolutions import quicker
 from toonlab.inference.onnx_file import write_onnx
 from toonlab.inference.runtimes import OnnxNetwork

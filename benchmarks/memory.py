@@ -31,7 +31,7 @@ CASES = [
 
 def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: str, source: Path) -> str:
     sys.path.insert(0, str(SOURCE))
-    from toonlab.app.memory import keep_freed_pictures
+    from toonlab.heap import keep_freed_pictures
     from toonlab.inference.convolutions import quicker
     from toonlab.inference.fast import Fast
     from toonlab.inference.stylizer import OutputFilter, Stylizer

@@ -38,12 +38,12 @@ from hydra.utils import instantiate
 from plain_cyclegan import PlainCycleGAN
 
 from toonlab.app.cli import CONF, register_resolvers
-from toonlab.app.memory import keep_freed
 from toonlab.app.precision import is_native
 from toonlab.app.setup import quiet
 from toonlab.engine.progress import Progress
 from toonlab.engine.records import Records
 from toonlab.engine.terms import weighted_sum
+from toonlab.heap import keep_freed
 
 METHODS = {
     "cyclegan": (["method=cyclegan", "experiment=cyclegan_paper"], 1),

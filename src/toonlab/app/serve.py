@@ -8,7 +8,6 @@ import os
 
 from omegaconf import DictConfig
 
-from toonlab.app.memory import few_arenas
 from toonlab.app.serving.offers import Offer, offers
 from toonlab.app.serving.port import credentials, listen, warn_if_open
 from toonlab.app.serving.room import room
@@ -16,6 +15,7 @@ from toonlab.app.serving.shelf import Shelf
 from toonlab.app.serving.work import Studio
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
+from toonlab.heap import few_arenas
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from toonlab import images
 from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
-from toonlab.app.memory import keep_freed_pictures
 from toonlab.app.painter import painter, stylizer
 from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
+from toonlab.heap import keep_freed_pictures
 from toonlab.inference.before_after import before_after
 from toonlab.inference.film.planning import plan_with_films
 from toonlab.inference.planning import Plan, plan

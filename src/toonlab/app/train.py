@@ -17,7 +17,6 @@ from toonlab.app import loggers
 from toonlab.app.adopt import adopt, grow
 from toonlab.app.checks import FOLDERS, check, check_pairs, check_rate, check_size
 from toonlab.app.domains import settle
-from toonlab.app.memory import keep_freed
 from toonlab.app.outcome import announce, find, say_what_next, write_result
 from toonlab.app.pretrained import begin, prepare_search, start_of
 from toonlab.app.ranks import is_first_process, strategy_for
@@ -30,6 +29,7 @@ from toonlab.engine.intervals import Interrupt
 from toonlab.engine.method import ToonMethod
 from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
+from toonlab.heap import keep_freed
 from toonlab.networks.frozen import Features
 from toonlab.sweeps.worker import status_of
 

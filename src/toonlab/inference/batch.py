@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from toonlab import images
+from toonlab import heap, images
 from toonlab.errors import UsageError
 from toonlab.inference.cartoon_file import Encoding
 from toonlab.inference.planning import Job, Plan
@@ -117,6 +117,7 @@ def each_job(
 def _do(work: Callable[[Job, OnPart], None], job: Job, part: str, progress: bool) -> None:
     with part_bar(job.source.name, part, progress) as on_part:
         work(job, on_part)
+    heap.give_back()  # else pieces of all sizes pile up
 
 
 @contextmanager

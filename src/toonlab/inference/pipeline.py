@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from toonlab import heap
 from toonlab.inference import cartoon_file, photo_file
 from toonlab.inference.batch import Outcome, part_bar, reason
 from toonlab.inference.cartoon_file import Encoding
@@ -61,6 +62,7 @@ def stylize_piped(
                 for one, cartoon in _painted(stylizer, group, outcome, bar, encoding, progress):
                     write = partial(cartoon_file.write_photo, cartoon, one.job.target, encoding=encoding)
                     writing.append((one.job, pool.submit(write)))
+                heap.give_back()  # else pieces of all sizes pile up
                 while len(writing) > workers:
                     _settle(*writing.popleft(), outcome, bar)
             while writing:

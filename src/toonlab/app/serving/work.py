@@ -17,11 +17,11 @@ from omegaconf import DictConfig
 from PIL import Image, ImageOps
 
 from toonlab import images
-from toonlab.app.memory import give_back
 from toonlab.app.serving.limits import FORMATS, check_film, check_picture
 from toonlab.app.serving.room import Room
 from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.errors import UsageError
+from toonlab.heap import give_back
 from toonlab.inference.film import paint_film
 
 OnPart = Callable[[int, int | None], None]
