@@ -17,6 +17,7 @@ from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
 from toonlab.heap import keep_freed_pictures
 from toonlab.inference.before_after import before_after
+from toonlab.inference.film.formats import is_film
 from toonlab.inference.film.planning import plan_with_films
 from toonlab.inference.planning import Plan, plan
 
@@ -30,11 +31,12 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
-    keep_freed_pictures()
     films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
     sheet = _sheet(cfg)
     todo = None if is_camera(cfg.input) else _todo(cfg)  # a wrong name too
+    if todo is None or any(is_film(job.source) for job in todo.jobs):
+        keep_freed_pictures()  # frames are of one size; of tiles and sizes of all kinds, pieces pile up
     # A method without weights works on whole pictures in bounded memory.
     tile = cfg.tile if "method" not in cfg else None
     loaded = painter(cfg)

@@ -195,7 +195,8 @@ class _FilmTab:
             try:
                 target, line = studio.film(film, wish, temporal, on_frame, stop.is_set)
             finally:
-                self.stops.pop(request.session_hash, None)
+                if self.stops.get(request.session_hash) is stop:  # and not that of the visitor's next film
+                    del self.stops[request.session_hash]
             return str(target), line
 
         def stop(request: gr.Request) -> None:
