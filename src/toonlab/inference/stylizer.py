@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toonlab import heap, images
+from toonlab import images
 from toonlab.errors import UsageError, check_choice
 from toonlab.inference import cartoon_file, fast, photo_file, tiling
 from toonlab.inference.cartoon_file import Encoding
@@ -261,7 +261,6 @@ class Stylizer:
             part = painted[..., at.painted[0], at.painted[1]].float()
             done = finish(photo.read(*at.place, self.device), part)
             cartoon.write(*at.goal, done[..., at.kept[0], at.kept[1]])
-            heap.give_back()  # else pieces of all sizes pile up
 
         self.tiled.paint(
             read, (height, width), multiple=multiple, margin=margin, on_cartoon=put, on_tile=on_tile
