@@ -3,10 +3,10 @@
     python benchmarks/fast_path.py CHECKPOINT PHOTOS... [--size 1280x720] [--settings 512,2,1e-3 400,4,1e-3]
     python benchmarks/fast_path.py CHECKPOINT --sheet docs/fast_path.jpg      # scikit-image's photos
 
-Full quality is what src/stylize.py paints by default, in tiles of 1024 where they are needed. Photos are cut
-to the size's proportions about their middle and resized to it. Each is painted every way `--rounds` times in
-turn, so that a busy machine is busy for all ways. Plain PyTorch beside it: the network at once in a process
-of its own is `benchmarks/inference.py`'s.
+Full quality is what src/stylize.py paints by default, in tiles of 1024 where they are needed, with freed
+memory kept, as for films. Photos are cut to the size's proportions about their middle and resized to it. Each
+is painted every way `--rounds` times in turn, so that a busy machine is busy for all ways. Plain PyTorch is
+timed by `benchmarks/inference.py`.
 Ratios are full quality's seconds over a way's, of the processor and of the wall, medians over rounds.
 
 Distances are to the full-quality cartoon, means over photos: mean absolute difference in levels of 255;

@@ -3,11 +3,12 @@
     python benchmarks/inference.py [--generators unet cartoongan] [--size 720 1280] [--rounds 5]
 
 On a processor: PyTorch eager, as in a program of one's own; `eager kept`, the same with freed memory kept, as
-src/stylize.py keeps it in all the ways below; channels_last; bf16 (where the processor has it); torch.compile
-(memory as in eager); ONNX Runtime and OpenVINO (the exported file, as `runtime=` paints); `winograd`, what
-src/stylize.py does by default; and `quality=fast`. On a GPU: eager, channels_last, fp16, bf16, and bf16
-compiled, timed with CUDA events. The network alone, without the output filter or files; `quality=fast` is a
-way of painting, so all that it does. Weights are random: time does not depend on them.
+src/stylize.py keeps it for films, and so in all the ways below; channels_last; bf16 (where the processor has
+it) and torch.compile, both with memory as in eager; ONNX Runtime and OpenVINO (the exported file, as
+`runtime=` paints); `winograd`, how src/stylize.py paints films by default; and `quality=fast`. On a GPU:
+eager, channels_last, fp16, bf16, and bf16 compiled, timed with CUDA events. The network alone, without the
+output filter or files; `quality=fast` is a way of painting, so all that it does. Weights are random: time
+does not depend on them.
 
 Each way has a process of its own, and they take turns, one frame each, round after round, so that a busy
 machine is busy for all of them. Figures are medians over rounds; `ratio` is eager's time over theirs, round
@@ -19,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import multiprocessing
 import os
 import platform
@@ -32,6 +32,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do: threads that wait do not spin
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -39,10 +40,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from inference_ways import GENERATORS, GPU, PROCESSOR, Case, Timed, built, work
 
 
-def gmacs(name: str, height: int, width: int) -> float:
+def gmacs(generator: nn.Module, height: int, width: int) -> float:
     """Count multiplications of a frame, in thousand millions."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        copy.deepcopy(built(name)).to("meta")(torch.empty(1, 3, height, width, device="meta"))
+        generator.to("meta")(torch.empty(1, 3, height, width, device="meta"))
     return counter.get_total_flops() / 2e9
 
 
@@ -57,8 +58,9 @@ def heard(way: str, connection: Connection) -> Timed | float | str:
 def measure(cases: list[Case], rounds: int) -> None:
     """Print a generator's rows."""
     name, _, size, _, _, folder = cases[0]
-    parameters = sum(p.numel() for p in built(name).parameters())
-    about = f"| {name} | {parameters / 1e6:.2f} | {gmacs(name, *size):.1f} |"
+    generator = built(name)
+    parameters = sum(p.numel() for p in generator.parameters())
+    about = f"| {name} | {parameters / 1e6:.2f} | {gmacs(generator, *size):.1f} |"
     spawn, ready = multiprocessing.get_context("spawn"), {}
     for case in cases:
         ours, theirs = spawn.Pipe()

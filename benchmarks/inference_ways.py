@@ -40,7 +40,7 @@ PROCESSOR = (
 )
 GPU = ("eager", "channels_last", "fp16", "bf16", "bf16 compile")
 PLAIN = ("eager", "bf16", "compile")
-"""On a processor, ways in which memory is handled as in any program; in others as `src/stylize.py` does."""
+"""On a processor, ways in which memory is handled as in any program; in others as films are painted."""
 WARM = 5.0
 """Seconds of a first frame that is warm-up enough."""
 

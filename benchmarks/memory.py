@@ -31,7 +31,6 @@ CASES = [
 
 def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: str, source: Path) -> str:
     sys.path.insert(0, str(SOURCE))
-    from toonlab.heap import keep_freed_pictures
     from toonlab.inference.convolutions import quicker
     from toonlab.inference.fast import Fast
     from toonlab.inference.stylizer import OutputFilter, Stylizer
@@ -39,7 +38,6 @@ def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: 
     from toonlab.networks.unet import UNet
 
     generator = UNet() if name == "whitebox" else ResnetGenerator(blocks=BLOCKS)
-    keep_freed_pictures()  # as src/stylize.py does
     stylizer = Stylizer(
         quicker(generator),
         multiple=4,

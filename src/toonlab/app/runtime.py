@@ -69,14 +69,15 @@ def with_runtime(cfg: DictConfig, loaded: Loaded) -> Loaded:
         UsageError: it is not installed, or the network cannot be exported.
     """
     runtime = _runtime(cfg)
-    if runtime == "auto":
-        plain = device_named(cfg.device).type != "cpu" or cfg.get("precision", "fp32") != "fp32"
-        runtime = "torch" if plain else "winograd"
     if runtime == "torch" or isinstance(loaded.generator, OnnxNetwork):
         return loaded
-    if cfg.runtime == "winograd" and not can_be_quicker():
-        raise UsageError("runtime=winograd: this PyTorch was built without NNPACK; use runtime=torch")
+    if runtime == "auto":
+        if device_named(cfg.device).type != "cpu" or cfg.get("precision", "fp32") != "fp32":
+            return loaded
+        return loaded._replace(generator=quicker(loaded.generator))
     if runtime == "winograd":
+        if not can_be_quicker():
+            raise UsageError("runtime=winograd: this PyTorch was built without NNPACK; use runtime=torch")
         return loaded._replace(generator=quicker(loaded.generator))
     output_filter = OutputFilter.of(loaded.painting)
     said = f"{FORMAT} {__version__} {loaded.generator} {output_filter}"

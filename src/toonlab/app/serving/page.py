@@ -190,12 +190,12 @@ class _FilmTab:
             if film is None:
                 raise UsageError("there is no film yet: drop one on the page first")
             wish = settings.wish(model, emphasis, style, second_style, share, strength, keep_color, quality)
-            on_frame, stop = _telling(progress, "painting", "frame"), threading.Event()
-            self.stops[request.session_hash] = stop
+            on_frame, stopped = _telling(progress, "painting", "frame"), threading.Event()
+            self.stops[request.session_hash] = stopped
             try:
-                target, line = studio.film(film, wish, temporal, on_frame, stop.is_set)
+                target, line = studio.film(film, wish, temporal, on_frame, stopped.is_set)
             finally:
-                if self.stops.get(request.session_hash) is stop:  # and not that of the visitor's next film
+                if self.stops.get(request.session_hash) is stopped:  # not that of the visitor's next film
                     del self.stops[request.session_hash]
             return str(target), line
 

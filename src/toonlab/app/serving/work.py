@@ -96,9 +96,8 @@ class Studio:
         except ValueError as error:  # UsageError and BadFilmError
             line = (str(error).splitlines() or ["the film cannot be painted"])[0]
             raise UsageError(line.replace(f"{source.parent}/", "").replace(f"{folder}/", "")) from error
-        lacks = (
-            f"; {outcome.missing}" if outcome.missing else ""
-        )  # of a film that is damaged after its beginning
+        # Of a film that is damaged after its beginning.
+        lacks = f"; {outcome.missing}" if outcome.missing else ""
         return target, f"painted in {time.monotonic() - begun:.0f} s{lacks}"
 
     def frame(self, photo: Image.Image, wish: Wish) -> NDArray[np.uint8]:
