@@ -86,6 +86,10 @@ def test_it_is_scored_like_a_trained_method_and_cannot_be_trained(cli: Cli, tmp_
     result = cli("eval", "method=flow")
     assert result.returncode == 2
     assert "add data=demo" in result.stderr
+    result = cli("eval", "method=flow", "data=synthetic", "data.count=6", "output=few")
+    assert result.returncode == 2
+    assert "found 6 and 6" in result.stderr
+    assert "painting" not in result.stderr  # told before the long work, not after it
     result = cli("train", "method=flow")
     assert result.returncode == 2
     assert "learns nothing" in result.stderr

@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from browsed import browsed, drop, shown
+from films import film
 from marked import scene
 from served import Served, bomb, checkpoints, served
 from toonlab.app import serve
@@ -42,11 +45,22 @@ def encoded(picture: Image.Image, kind: str = "PNG", **more: object) -> bytes:
 PHOTO = encoded(Image.fromarray(scene(0, width=90, height=60)))
 
 
+def one(folder: Path) -> AbstractContextManager[Served]:
+    limits = ("max_upload=2", "max_pixels=100000", "max_disk=30", "keep=2")
+    return served(folder, checkpoints(folder), *limits, OMP_NUM_THREADS="1")
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    limits = ("max_upload=2", "max_pixels=100000", "max_disk=30", "keep=2")
-    with served(folder, checkpoints(folder), *limits, OMP_NUM_THREADS="1") as started:
+    """A page that tests share, in any order: each leaves it as it found it."""
+    with one(tmp_path_factory.mktemp("served")) as started:
+        yield started
+
+
+@pytest.fixture
+def own_page(tmp_path: Path) -> Iterator[Served]:
+    """A page for a test that fills or ends it."""
+    with one(tmp_path) as started:
         yield started
 
 
@@ -353,22 +367,30 @@ def test_nonsense_is_answered(page: Served) -> None:
     assert page.ask("/")[0] == 200
 
 
-def test_uploads_are_bounded_together(page: Served) -> None:
+def test_uploads_are_bounded_together(own_page: Served) -> None:
     """Of 40 files of a megabyte, a room of 30 takes some and tells the rest that it is busy."""
-    answers = [page.send(bytes([i]) * 1_000_000, f"{i}.png")[0] for i in range(40)]
+    answers = [own_page.send(bytes([i]) * 1_000_000, f"{i}.png")[0] for i in range(40)]
     assert set(answers) == {200, 503}
     assert answers.index(503) > 15
 
 
-# The last test of the page that is shared: it ends it.
-def test_ctrl_c_ends_it_with_130_and_deletes_its_folder(page: Served) -> None:
-    held = [p for p in Path("/proc", str(page.process.pid), "fd").iterdir() if p.resolve().name == ".lock"]
+def test_ctrl_c_ends_it_with_130_and_deletes_its_folder(own_page: Served, tmp_path: Path) -> None:
+    """In one line, though a film is being painted into that folder."""
+    fds = Path("/proc", str(own_page.process.pid), "fd")
+    held = [p for p in fds.iterdir() if p.resolve().name == ".lock"]
     room = held[0].resolve().parent
     assert room.is_dir()
-    already = len(page.said)
-    assert page.interrupt() == 130
+    long = film(tmp_path / "long.mp4", 1200, (256, 192))
+    about = {"path": own_page.upload(long.read_bytes(), "long.mp4"), "meta": {"_type": "gradio.FileData"}}
+    assert own_page.call("/gradio_api/call/film", {"data": [about, *CHOSEN[:-1], "none"]})[0] == 200
+    until = time.monotonic() + 60
+    while not [*room.glob("result-*/*.part/*")] and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [*room.glob("result-*/*.part/*")], "no film is being painted"
+    already = len(own_page.said)
+    assert own_page.interrupt() == 130
     assert not room.exists()
-    assert "".join(page.said[already:]).split() == ["interrupted"]
+    assert "".join(own_page.said[already:]).split() == ["interrupted"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,10 @@ def test_a_film_ends_when_its_visitor_stops_it_or_leaves(page: Served, tmp_path:
         tab.wait_for_selector("text=painting, frame")
         if how == "button":
             tab.click("#stop-film")
+            tab.wait_for_selector("text=Stopped; nothing was kept.")
+            tab.click("#paint-film")  # at once, while the first one may still be at its last frame
+            tab.wait_for_selector("text=painting, frame")
+            tab.click("#stop-film")
         assert trouble == []
     with browsed(page) as (tab, trouble):
         tab.get_by_role("tab", name="Film").click()

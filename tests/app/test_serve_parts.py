@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -354,7 +355,7 @@ def test_a_film_is_handed_to_its_painter(
     target, line = studio.film(source, Wish("m0"), "flow", lambda *part: parts.append(part), lambda: False)
     assert (target.name, target.read_bytes()) == ("my film-cartoon.mp4", b"film")
     assert studio.room.holds(target)
-    assert parts == [(1, 3), (2, 3), (3, 3)]
+    assert parts == [(0, None), (1, 3), (2, 3), (3, 3)]
     assert (seen["source"], seen["temporal"]) == (source, "flow")
     assert seen["stylizer"] is studio.shelf.stylizer(Wish("m0"))
     assert line.startswith("painted in ")
@@ -385,9 +386,40 @@ def test_a_film_that_fails_or_takes_too_long_says_so_without_folders(
     with pytest.raises(UsageError, match="stopped; nothing of it was kept"):
         studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: next(asked))
     assert next(asked, None) is None
-    studio.ending = True
+    studio.end()
     with pytest.raises(UsageError, match="the server was ended"):
         studio.film(source, Wish("m0"), "none", lambda *_: None, lambda: False)
+
+
+def test_the_end_waits_for_the_frame_that_is_being_painted(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else the room is deleted under a film that writes into it, which is a traceback in the log."""
+    begun, wrote = threading.Event(), []
+
+    def slow(stylizer: Any, source: Path, target: Path, *, on_frame: Any, **_: Any) -> None:
+        on_frame(1, 9)
+        begun.set()
+        time.sleep(0.5)
+        wrote.append(target.parent.is_dir())
+        on_frame(2, 9)
+
+    fake_film(monkeypatch, slow)
+    path = film(tmp_path / "a.mp4")
+    told: list[str] = []
+
+    def job() -> None:
+        with pytest.raises(UsageError) as error:
+            studio.film(path, Wish("m0"), "none", lambda *_: None, lambda: False)
+        told.append(str(error.value))
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    assert begun.wait(20)
+    studio.end()
+    assert wrote == [True]
+    thread.join(20)
+    assert told == ["the server was ended"]
 
 
 def test_a_large_picture_tells_of_its_tiles_and_ends_in_time(studio: Studio, tmp_path: Path) -> None:
@@ -397,7 +429,7 @@ def test_a_large_picture_tells_of_its_tiles_and_ends_in_time(studio: Studio, tmp
     studio.picture(path, Wish("m0"), "auto", lambda *part: parts.append(part))
     assert parts[0] == (0, None)
     assert parts[-1][0] == parts[-1][1] > 1
-    studio.ending = True
+    studio.end()
     with pytest.raises(UsageError, match="ended"):
         studio.picture(path, Wish("m0"), "auto", lambda *_: None)
 

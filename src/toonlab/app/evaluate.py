@@ -120,6 +120,8 @@ def score(
     named = (domain,) if domain else ()
     loaders = data.val_dataloader(*named) if part == "val" else data.test_dataloader(*named)
     sources, targets = loaders if source == "photo" else reversed(loaders)
+    if reason := suite.lacks(len(sources.dataset), len(targets.dataset)):
+        raise UsageError(reason)
     rows: list[list[Image.Image]] = []
     wanted = {round(i * (len(sources.dataset) - 1) / max(cfg.rows - 1, 1)) for i in range(cfg.rows)}
     seen = 0

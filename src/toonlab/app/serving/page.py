@@ -199,9 +199,13 @@ class _FilmTab:
                     del self.stops[request.session_hash]
             return str(target), line
 
-        def stop(request: gr.Request) -> None:
+        def leave(request: gr.Request) -> None:
             if found := self.stops.get(request.session_hash):
                 found.set()
+
+        def stop(request: gr.Request) -> str:
+            leave(request)
+            return "Stopped; nothing was kept."
 
         started = self.button.click(
             film,
@@ -215,13 +219,13 @@ class _FilmTab:
         self.stop.click(
             stop,
             None,
-            None,
+            self.line,
             cancels=[started],  # those that wait
             api_visibility="private",
             queue=False,
             show_progress="hidden",
         )
-        blocks.unload(stop)  # nobody is left to see it
+        blocks.unload(leave)  # nobody is left to see it
 
 
 class _CameraTab:

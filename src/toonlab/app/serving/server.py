@@ -61,7 +61,7 @@ def serve(cfg: DictConfig, studio: Studio, room: Room, listening: socket.socket)
         try:
             server.run(sockets=[listening])
         finally:
-            studio.ending = True
+            studio.end()
 
 
 def guarded(cfg: DictConfig, studio: Studio, room: Room, host: str, port: int) -> Guard:

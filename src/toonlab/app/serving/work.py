@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ from toonlab.inference.film import paint_film
 
 OnPart = Callable[[int, int | None], None]
 KINDS = {"PNG": ".png", "JPEG": ".jpg"}
+PATIENCE = 30.0
+"""Seconds that an ending server waits for the last tile or frame."""
 
 
 class Painted(NamedTuple):
@@ -48,8 +51,15 @@ class Studio:
 
     def __init__(self, cfg: DictConfig, shelf: Shelf, room: Room) -> None:
         self.cfg, self.shelf, self.room = cfg, shelf, room
-        self.ending = False
-        """Set when the server ends: jobs give up at their next part."""
+        self._ending, self._picturing, self._filming = False, threading.Lock(), threading.Lock()
+
+    def end(self) -> None:
+        """Let jobs give up at their next part, and wait until none writes into the room."""
+        self._ending = True
+        until = time.monotonic() + PATIENCE
+        for busy in (self._picturing, self._filming):
+            if busy.acquire(timeout=max(0.0, until - time.monotonic())):
+                busy.release()
 
     def picture(self, source: Path, wish: Wish, kind: str, on_part: OnPart) -> Painted:
         """Paint an uploaded picture at full size.
@@ -68,7 +78,8 @@ class Studio:
         suffix = KINDS.get(kind) or (".jpg" if source.suffix.lower() in (".jpg", ".jpeg") else ".png")
         full = folder / f"{plain_name(source)}-cartoon{suffix}"
         try:
-            stylizer.paint_file(source, full, guarded)
+            with self._picturing:
+                stylizer.paint_file(source, full, guarded)
         except UsageError as error:
             raise UsageError(str(error).replace(f"{source.parent}/", "").replace(f"{folder}/", "")) from error
         seconds = time.monotonic() - begun
@@ -92,7 +103,9 @@ class Studio:
         target = folder / f"{plain_name(source)}-cartoon.mp4"
         on_frame = self._timed(on_part, stopped)
         try:
-            outcome = paint_film(stylizer, source, target, temporal=temporal, on_frame=on_frame)
+            with self._filming:
+                on_frame(0, None)
+                outcome = paint_film(stylizer, source, target, temporal=temporal, on_frame=on_frame)
         except ValueError as error:  # UsageError and BadFilmError
             line = (str(error).splitlines() or ["the film cannot be painted"])[0]
             raise UsageError(line.replace(f"{source.parent}/", "").replace(f"{folder}/", "")) from error
@@ -110,7 +123,7 @@ class Studio:
         end = time.monotonic() + self.cfg.time_limit
 
         def guarded(done: int, parts: int | None) -> None:
-            if self.ending:
+            if self._ending:
                 raise UsageError("the server was ended")
             if stopped():
                 raise UsageError("stopped; nothing of it was kept")

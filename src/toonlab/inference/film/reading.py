@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,6 @@ class FilmSource:
         rate: frames a second; of a variable rate the mean.
         time_base: seconds a unit of `pts`.
         start: seconds by which the container's clock is behind zero.
-        total: frames to expect; None if the film does not say.
         damaged: packets of the last reading that could not be decoded.
         end: seconds at which the last reading ended.
 
@@ -63,10 +63,7 @@ class FilmSource:
             self.start = Fraction(0) if kept else Fraction(container.start_time or 0, av.time_base)
             self.codec = stream.codec_context.name
             self.declared = _declared(container, stream)
-            seconds = self.declared[0] or self.declared[1]
-            self.total = stream.frames or (round(seconds * self.rate) if seconds else None)
-            if not stream.frames and path.stat().st_size <= _COUNTED:
-                self.total = _counted(path)
+            self._said = stream.frames
             aspect = stream.sample_aspect_ratio
             try:
                 first = next(self._decoded(container, stream), None)
@@ -104,6 +101,16 @@ class FilmSource:
                 self.end = (pts + duration) * self.time_base
                 if number >= skip:
                     yield SourceFrame(rgb=self._upright(frame), pts=pts, duration=duration)
+
+    @cached_property
+    def total(self) -> int | None:
+        """Frames to expect; None if the film does not say."""
+        if self._said:
+            return self._said
+        if self.path.stat().st_size <= _COUNTED:
+            return _counted(self.path)
+        seconds = self.declared[0] or self.declared[1]
+        return round(seconds * self.rate) if seconds else None
 
     def missing(self, frames: int, others_end: Fraction) -> str | None:
         """Say what of the film the last reading did not find; None if nothing is missing.
