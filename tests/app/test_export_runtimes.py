@@ -161,6 +161,38 @@ def test_a_bundle_paints_bit_by_bit_and_is_scored(tmp_path: Path, whitebox: Path
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_bundle_of_half_the_size(
+    tmp_path: Path, whitebox: Path, paint, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run(export, "kind=bundle", f"ckpt={whitebox}", f"output={tmp_path / 'full'}")
+    run(export, "kind=bundle", f"ckpt={whitebox}", f"output={tmp_path / 'half'}", "dtype=float16")
+    full, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.7 * full
+    apart = abs(paint(f"ckpt={tmp_path / 'half'}").astype(int) - paint(f"ckpt={whitebox}"))
+    assert apart.max() <= 2
+    assert "moves scikit-image's photos by at most 0." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(1e6, "holds numbers that it cannot"), (300.0, "moves pictures by")]
+)
+def test_a_rounding_that_shows_is_not_written(
+    tmp_path: Path, whitebox: Path, factor: float, words: str
+) -> None:
+    network = load_generator(whitebox).generator
+    state = network.state_dict()
+    last = list(state)[-2]  # a head that multiplies what rounding has done to the layers before it
+    state[last] *= factor
+    origin = {"file": "x", "sha256": "0" * 64, "kind": "x", "channels": "rgb", "licence": "CC0"}
+    loud = tmp_path / "loud.ckpt"
+    config = {"method": {"generator": NODE}}
+    write_imported(loud, state, painting={}, config=config, origin=origin)
+    with pytest.raises(UsageError, match=f"dtype=float16: .*{words}"):
+        run(export, "kind=bundle", f"ckpt={loud}", f"output={tmp_path / 'half'}", "dtype=float16")
+    assert not (tmp_path / "half").exists()
+
+
 @pytest.mark.parametrize("kind", ["parallel", "series"])
 def test_a_bundle_of_a_style(tmp_path: Path, paint, kind: str) -> None:
     path = checkpoint(tmp_path / "x.ckpt", styled("a", "b", kind=kind))
@@ -233,7 +265,7 @@ def test_mistakes_get_one_line_and_no_file(tmp_path: Path, whitebox: Path, paint
         ("kind=bundle", "output=x.safetensors"): "writes a folder",
         ("kind=bundle", f"output={tmp_path}/full", "overwrite=true"): "holds thesis.txt",
         ("kind=bundle", f"output={whitebox}/x"): "lies in a file",
-        ("kind=bundle", "output=x", "precision=fp16"): "kind=bundle takes packs, style instead",
+        ("kind=bundle", "output=x", "precision=fp16"): "kind=bundle takes dtype, packs, style instead",
         ("kind=tflite", "output=x.tflite", "tflite.size=[64,66]"): r"tflite.size=\[64, 66\].* multiples of 4",
         ("kind=tflite", "output=x.onnx"): "name one that ends in .tflite",
     }.items():

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
+from torch import Tensor, nn
 
 from toonlab.app.export import node_of, origin, size, trunk_node
 from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.bundle import SAYS, WEIGHTS, write_bundle
 from toonlab.engine.checkpoint import in_style, shown
 from toonlab.engine.method import CHECKPOINT_FORMAT
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, check_choice
+from toonlab.inference.sample_photos import sample_photos
 from toonlab.networks.adapters import Adapted
 
 log = logging.getLogger(__name__)
 
-TAKES = frozenset({"style", "packs"})
+TAKES = frozenset({"style", "packs", "dtype"})
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+MOST = 2.0
+"""Levels of 255 by which rounded weights may move a picture."""
 
 
 def export(cfg: DictConfig) -> None:
-    """Write `cfg.ckpt` in `cfg.style` into the folder `cfg.output`.
+    """Write `cfg.ckpt` in `cfg.style` into the folder `cfg.output`, its weights as `cfg.dtype`.
 
     Raises:
-        UsageError: there is no such style, or the folder is there already.
+        UsageError: there is no such style, the folder is there already, or rounding the weights shows.
     """
+    check_choice("dtype", cfg.dtype, DTYPES)
     folder = Path(cfg.output).expanduser()
     _check_free(folder, overwrite=cfg.overwrite)
     whole = with_packs(cfg)
@@ -49,7 +58,8 @@ def export(cfg: DictConfig) -> None:
         "config": {"method": {"generator": node}},
         "origin": came,
     }
-    write_bundle(folder, network.state_dict(), about)
+    state = _stored(network, cfg.dtype, loaded.generator)
+    write_bundle(folder, state, about)
     log.info(
         "%s: %s, %s; licence of the weights: %s\nPaint with it:\n"
         "  python src/stylize.py ckpt=%s input=PHOTOS output=PAINTED",
@@ -59,6 +69,40 @@ def export(cfg: DictConfig) -> None:
         came["licence"],
         folder,
     )
+
+
+def _stored(network: nn.Module, dtype: str, painter: nn.Module) -> Mapping[str, Tensor]:
+    """Return the weights as they are stored; half as many bytes are refused if one sees it."""
+    state: Mapping[str, Tensor] = network.state_dict()
+    if dtype == "float32":
+        return state
+    moved = copy.deepcopy(painter)
+    moved.load_state_dict(_rounded(moved.state_dict(), dtype))
+    apart = 127.5 * _apart(painter, moved)
+    if apart > MOST:
+        raise UsageError(
+            f"dtype={dtype}: moves pictures by up to {apart:.1f} of 255 levels; use dtype=float32"
+        )
+    log.info("dtype=%s: moves scikit-image's photos by at most %.2g of 255 levels", dtype, apart)
+    return _rounded(state, dtype)
+
+
+def _rounded(state: Mapping[str, Tensor], dtype: str) -> Mapping[str, Tensor]:
+    rounded = {name: v.to(DTYPES[dtype]) if v.is_floating_point() else v for name, v in state.items()}
+    if unfit := [name for name, v in rounded.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise UsageError(f"dtype={dtype}: {unfit[0]} holds numbers that it cannot; use dtype=float32")
+    return rounded
+
+
+@torch.inference_mode()
+def _apart(one: nn.Module, other: nn.Module) -> float:
+    multiple = getattr(one, "multiple", 1)
+    most = 0.0
+    for photo in sample_photos():
+        height, width = (side // multiple * multiple for side in photo.shape[-2:])
+        fitting = photo[None, :, :height, :width]
+        most = max(most, float((one(fitting).clamp(-1, 1) - other(fitting).clamp(-1, 1)).abs().max()))
+    return most
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:
