@@ -32,19 +32,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do: threads that wait do not spin
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from inference_ways import GENERATORS, GPU, PROCESSOR, Case, Timed, built, work
 
-
-def gmacs(generator: nn.Module, height: int, width: int) -> float:
-    """Count multiplications of a frame, in thousand millions."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        generator.to("meta")(torch.empty(1, 3, height, width, device="meta"))
-    return counter.get_total_flops() / 2e9
+from toonlab.inference.cost import gmacs, parameters
 
 
 def heard(way: str, connection: Connection) -> Timed | float | str:
@@ -59,8 +52,7 @@ def measure(cases: list[Case], rounds: int) -> None:
     """Print a generator's rows."""
     name, _, size, _, _, folder = cases[0]
     generator = built(name)
-    parameters = sum(p.numel() for p in generator.parameters())
-    about = f"| {name} | {parameters / 1e6:.2f} | {gmacs(generator, *size):.1f} |"
+    about = f"| {name} | {parameters(generator) / 1e6:.2f} | {gmacs(generator, *size):.1f} |"
     spawn, ready = multiprocessing.get_context("spawn"), {}
     for case in cases:
         ours, theirs = spawn.Pipe()

@@ -113,7 +113,7 @@ def score(
     """
     seed_everything(cfg.seed, verbose=False)
     device = device_named(cfg.device)
-    ready = stylizer(loaded, device=device, tile=None)
+    ready = stylizer(loaded, device=device, tile=None, strength=cfg.get("strength", 1.0))
     suite = make(cfg, "metrics")
 
     source, target = domains(loaded.painting.get("direction", "to_cartoon"))

@@ -19,6 +19,7 @@ from toonlab.errors import UsageError
 from toonlab.inference.film.colour import Array
 from toonlab.inference.film.reading import FilmSource
 from toonlab.inference.film.temporal import stabiliser
+from toonlab.inference.stylizer import Stylizer
 from toonlab.metrics.flicker import SOURCE, Flicker, Steady
 from toonlab.metrics.report import Report, Score
 
@@ -27,16 +28,19 @@ log = logging.getLogger(__name__)
 Frames = Iterator[tuple[Array, dict[str, Array]]]
 
 
-def score_film(cfg: DictConfig, folder: Path, about: Mapping[str, Any]) -> Report:
+def score_film(
+    cfg: DictConfig, folder: Path, about: Mapping[str, Any], painted_by: Stylizer | None = None
+) -> Report:
     """Score `cfg.film` as `cfg.painted`, or as the checkpoint paints it; write `report.json` into `folder`.
 
-    With `temporal=flow` the same painting is scored without it as well, under `unsteadied`.
+    `painted_by` takes the checkpoint's place. With `temporal=flow` the same painting is scored without it as
+    well, under `unsteadied`.
 
     Raises:
         UsageError: a file is no film, or the two do not belong together.
     """
     source = _film(cfg.film, "film")
-    frames = _of_files(source, cfg) if cfg.painted else _of_painter(source, cfg)
+    frames = _of_files(source, cfg) if cfg.painted else _of_painter(source, cfg, painted_by)
     flicker = Flicker()
     total = min(source.total or 0, cfg.film_frames or source.total or 0) or None
     for photo, painted in tqdm(
@@ -54,9 +58,8 @@ def score_film(cfg: DictConfig, folder: Path, about: Mapping[str, Any]) -> Repor
     return report
 
 
-def _of_painter(source: FilmSource, cfg: DictConfig) -> Frames:
-    loaded = painter(cfg)
-    ready = stylizer(loaded, device=device_named(cfg.device), tile=None)
+def _of_painter(source: FilmSource, cfg: DictConfig, painted_by: Stylizer | None) -> Frames:
+    ready = painted_by or stylizer(painter(cfg), device=device_named(cfg.device), tile=None)
     steadied = stabiliser(cfg.temporal)
     for frame in source.frames():
         cartoon = ready.paint_array(frame.rgb)

@@ -55,17 +55,18 @@ def entrants(runs: Any) -> list[Model]:
     return [Model(**{**vars(model), "name": name}) for model, name in zip(models, longer, strict=True)]
 
 
-def loading(model: Model) -> Callable[[], Loaded] | None:
+def loading(model: Model, *overrides: str) -> Callable[[], Loaded] | None:
     """Return what loads a model's network, for when it is needed; None for the photo itself.
 
-    The function raises UsageError if the network is gone or cannot be loaded.
+    The function raises UsageError if the network is gone or cannot be loaded. `overrides` are of
+    `src/stylize.py`: `runtime=torch`, for example.
     """
     if model.kind == PHOTO:
         return None
     if model.kind == "method":
-        return lambda: painter(_stylize(f"method={model.source}"))
+        return lambda: painter(_stylize(f"method={model.source}", *overrides))
     settings = {key: value for key, value in model.settings.items() if key != "strength"}
-    cfg = _stylize()
+    cfg = _stylize(*overrides)
     for key, value in {"ckpt": model.source, **settings}.items():
         OmegaConf.update(cfg, key, value)
     return lambda: painter(cfg)
