@@ -40,7 +40,7 @@ def filtered(path: Path, *, seed: int = 0, texture: float = 1.0, name: str | Non
     config = {"method": {"generator": UNET, "weights": weights}, "data": {"kind": "x"}}
     config |= {} if name is None else {"name": name}
     origin = {"file": "x", "sha256": "0" * 64, "kind": "trained", "channels": "rgb"}
-    painting = {"output_filter": {"radius": 1, "eps": 0.01}, "direction": "cartoon"}
+    painting = {"output_filter": {"radius": 1, "eps": 0.01}, "direction": "to_cartoon"}
     write_imported(path, network.state_dict(), painting=painting, config=config, origin=origin)
     return path
 

@@ -48,6 +48,8 @@ def run(cfg: DictConfig) -> None:
     if not isinstance(styles, dict) or not styles:
         raise UsageError(f"styles={styles}: name each folder of cartoons, 'styles={{validation: DIR}}'")
     models = entrants(_by_name(cfg.networks))
+    if cfg.film:
+        _film(cfg)
     output = Path(cfg.output).expanduser()
     if (output / OURS[1]).exists() and not (output / OURS[0]).exists():
         raise UsageError(
