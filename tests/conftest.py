@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from torch import nn
 
 from tiny import TINY
 from toonlab.engine.method import Images, ToonMethod
+
+# Whoever starts the tests in the background hands down "ignore Ctrl-C", which some of them press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
