@@ -131,6 +131,7 @@ def test_a_bank_is_never_anothers_generators(photos: Path, tmp_path: Path, metho
         banks[0].nearest(torch.zeros(1, *banks[1].shape), torch.ones(1, 1, 8, 8), 1)
 
 
+@pytest.mark.slow
 def test_the_real_command_says_it_in_one_line(cli: Cli, photos: Path, tmp_path: Path) -> None:
     wrong, ckpt = plant(photos, "dangling"), trained_generator(tmp_path / "g.ckpt")
     words = ["completion=search", "data.overfit=true", f"ckpt={ckpt}", f"bank={wrong}", "iterations=1"]

@@ -97,6 +97,7 @@ def test_eval_prints_the_completion_beside_its_baselines(
     assert (tmp_path / "eval" / "strips.png").exists()
 
 
+@pytest.mark.slow
 def test_a_search_trains_on_one_batch_with_a_bank(
     composed, tmp_path: Path, trained: Path, photos: Path, reads_of
 ) -> None:
@@ -119,7 +120,7 @@ def test_a_search_trains_on_one_batch_with_a_bank(
         load_inpainting(tmp_path / "checkpoints" / "last.ckpt", completion="learned")
 
 
-@pytest.mark.parametrize("completion", ["learned", "search"])
+@pytest.mark.parametrize("completion", ["learned", pytest.param("search", marks=pytest.mark.slow)])
 def test_one_iteration_is_a_run_and_its_last_words_are_commands(
     composed, tmp_path: Path, trained: Path, photos: Path, caplog: pytest.LogCaptureFixture, completion: str
 ) -> None:

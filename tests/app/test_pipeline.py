@@ -152,6 +152,7 @@ def test_two_jobs_of_a_multirun_have_a_folder_each(cli: Cli, tmp_path: Path) -> 
     assert sorted(seeds) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_failing_job_of_a_multirun_stops_no_other(cli: Cli, tmp_path: Path) -> None:
     result = cli("train", *SMALL, "iterations=0,1", "-m")
     assert result.returncode == 2

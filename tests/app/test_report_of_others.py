@@ -44,6 +44,7 @@ def told(composed, sweep: Path, **more: object) -> dict[str, str]:
     return {suffix: (sweep / f"report.{suffix}").read_text() for suffix in ("html", "md", "csv")}
 
 
+@pytest.mark.slow
 def test_a_run_of_several_styles(composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = tmp_path / "sweep"
     for seed in (0, 1):

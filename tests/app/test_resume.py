@@ -53,6 +53,7 @@ def lines(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_going_on_for_longer_does_not_warm_up_again(cli: Cli, tmp_path: Path) -> None:
     assert cli("train", *SMALL, "iterations=5").returncode == 0  # one of warm-up
     run = only_run(tmp_path)

@@ -80,7 +80,7 @@ module.Processes(LightningEnvironment(), 2, 1, command=other).launch(time.sleep,
 """
 
 
-@pytest.mark.parametrize(("code", "ends"), [(3, 2), (130, 130)])
+@pytest.mark.parametrize(("code", "ends"), [(3, 2), pytest.param(130, 130, marks=pytest.mark.slow)])
 def test_a_first_process_that_hears_nothing_is_ended_too(code: int, ends: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DEAF.format(code=code)],

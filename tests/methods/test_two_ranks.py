@@ -68,6 +68,7 @@ def norm(parameters: list[Tensor]) -> float:
 
 
 # One test for all methods: a worker of pytest-xdist that gets one of several would start a pair of its own.
+@pytest.mark.slow
 def test_every_method(trained: Path) -> None:
     for name in DISTINCT:
         ranks = of(trained, name)

@@ -75,7 +75,10 @@ def test_supports_end_where_the_papers_program_ends_them() -> None:
     assert gaussian(2.0)[3] == pytest.approx(reference.normal(3, 2.0))
 
 
-@pytest.mark.parametrize(("name", "top", "left"), [("astronaut.png", 60, 180), ("coffee.png", 100, 250)])
+@pytest.mark.parametrize(
+    ("name", "top", "left"),
+    [("astronaut.png", 60, 180), pytest.param("coffee.png", 100, 250, marks=pytest.mark.slow)],
+)
 def test_lines_and_smoothing_are_their_definitions(name: str, top: int, left: int) -> None:
     rgb = photo(name, top, left, 72)
     picture, tangents = grey(rgb), EdgeTangentFlow()(grey(rgb))
