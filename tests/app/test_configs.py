@@ -31,7 +31,8 @@ EVERY = [(group, option) for group in GROUPS for option in options(group)]
 @pytest.mark.parametrize(("group", "option"), EVERY, ids=[f"{g}={o}" for g, o in EVERY])
 def test_every_option_composes_and_resolves(composed, group: str, option: str) -> None:
     plus = "+" * (group in ("sweep", "search"))  # not in the defaults list, see docs/sweeps.md
-    cfg = composed(f"{plus}{group}={option}")
+    pictures = ["pictures=DIR"] if option.partition("_peppercarrot")[1] else []
+    cfg = composed(f"{plus}{group}={option}", *pictures)
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
@@ -50,6 +51,8 @@ def test_every_option_says_in_its_first_line_what_it_is(group: str, option: str)
         ("stylize", ["ckpt=x", "input=a", "output=b"]),
         ("inpaint", ["ckpt=x", "input=a", "mask=box", "output=b"]),
         ("serve", ["ckpt=x"]),
+        ("leaderboard", ["networks=[a,b]", "photos=a", "styles={a: b}", "output=c"]),
+        ("reproduce", ["card=a", "pictures=b"]),
         ("prepare_draw", ["photos=a"]),
         ("export", ["kind=pack", "ckpt=x", "output=a"]),
     ],

@@ -65,6 +65,7 @@ def test_misspelt_words_are_answered_without_torch(cli: Cli, no_torch, arguments
         (["+method.generator.widht=8"], ["method.generator.widht", "did you mean 'width'?"]),
         (["+method.acumulate=8"], ["method.acumulate", "did you mean 'accumulate'?"]),
         (["data=unpaired"], ["photos=DIR"]),
+        (["experiment=whitebox_peppercarrot_cpu"], ["pictures=… is required"]),
         (["data=unpaired", "photos=/nowhere", "cartoons=/nowhere"], ["photos", "/nowhere"]),
         (["photos=."], ["photos", "data=unpaired"]),
         (["iterations=0"], ["iterations=0"]),

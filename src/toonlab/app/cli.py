@@ -81,6 +81,8 @@ def main(*, config: str, task: str) -> None:
             sys.argv = with_folders(sys.argv)
         if config == "vote":
             sys.argv = with_words(sys.argv)
+        if config == "reproduce":
+            sys.argv = with_card(sys.argv)
         entry()
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
@@ -122,6 +124,12 @@ def with_implied_data(argv: list[str]) -> list[str]:
     # Beside an override: overrides on both sides of -m, or behind the word of --cfg, are not understood.
     place = next(i for i, argument in enumerate(argv) if argument.startswith(("domains=", "add_domain=")))
     return [*argv[:place], "data=multidomain", *argv[place:]]
+
+
+def with_card(argv: list[str]) -> list[str]:
+    """Turn `NAME key=value` into `card=NAME key=value`."""
+    word = argv[1] if len(argv) > 1 else ""
+    return argv if not word or "=" in word or word.startswith("-") else [argv[0], f"card={word}", *argv[2:]]
 
 
 def _is_forced(argument: str, inside: tuple[str, ...], by_file: Mapping[str, str]) -> bool:

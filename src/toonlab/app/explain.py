@@ -24,7 +24,9 @@ def explain(error: BaseException, config: str) -> str | None:
             # A loader's worker wraps its message in its traceback.
             return str(cause).rpartition("UsageError: ")[2].strip()
         if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key}=… is required; see --help"
+            # Of a key that another one is made of, the message alone says which.
+            key = cause.full_key or str(cause).partition("Missing mandatory value: ")[2].split("\n")[0]
+            return f"{key}=… is required; see --help"
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, option = cause.missing_cfg_file.removesuffix(".yaml").rpartition("/")
             known = [name for name in cause.options or [] if not name.startswith("_")]

@@ -18,6 +18,7 @@ from toonlab.engine.checkpoint import Loaded, in_style
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.inference.stylizer import OutputFilter, Stylizer
+from toonlab.shipped import DEFAULT, shipped
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,18 @@ def painter(cfg: DictConfig, style: str | None = None, checkpoint: Mapping[str, 
     if cfg.style is not None or cfg.packs is not None:
         raise UsageError("style=… and packs=… are for checkpoints: give ckpt=RUN_DIR, or leave them out")
     return Loaded(drawer(cfg), {}, {}, 0)
+
+
+def default_network() -> str:
+    """Return the name of the network that paints where no checkpoint is named.
+
+    Raises:
+        UsageError: none comes with this toonlab.
+    """
+    if DEFAULT not in shipped():
+        raise UsageError("ckpt=…: names what paints, and no network comes with this toonlab; or method=flow")
+    log.info("no ckpt=… named: painting with %s, which comes with toonlab", DEFAULT)
+    return DEFAULT
 
 
 def drawer(cfg: DictConfig) -> nn.Module:

@@ -6,12 +6,12 @@ import logging
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from toonlab import images
 from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
-from toonlab.app.painter import painter, stylizer
+from toonlab.app.painter import default_network, painter, stylizer
 from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
@@ -31,6 +31,7 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
+    cfg = completed(cfg)
     films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
     sheet = _sheet(cfg)
@@ -55,6 +56,26 @@ def run(cfg: DictConfig) -> None:
         log.info("before and after: %s", sheet)
     if outcome.interrupted or outcome.failed:
         sys.exit(130 if outcome.interrupted else 1)
+
+
+def completed(cfg: DictConfig) -> DictConfig:
+    """Fill in what need not be said: the network that comes with toonlab, and a name beside the input's.
+
+    Raises:
+        UsageError: the network was left out, and none comes with this toonlab.
+    """
+    cfg = cfg.copy()
+    OmegaConf.set_struct(cfg, False)
+    if "method" not in cfg and OmegaConf.is_missing(cfg, "ckpt"):
+        cfg.ckpt = default_network()
+    if OmegaConf.is_missing(cfg, "output") and not is_camera(cfg.input):
+        source = Path(cfg.input).expanduser()
+        source = source if source.name not in ("", "..") else source.resolve()
+        cfg.output = str(
+            source.with_name(f"{source.stem if source.suffix else source.name}-cartoon{source.suffix}")
+        )
+        log.info("output=%s", cfg.output)
+    return cfg
 
 
 def _todo(cfg: DictConfig) -> Plan:

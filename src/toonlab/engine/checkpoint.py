@@ -17,6 +17,7 @@ from toonlab.engine.direction import opposite
 from toonlab.engine.intervals import Every
 from toonlab.engine.method import CHECKPOINT_FORMAT, ToonMethod
 from toonlab.errors import UsageError
+from toonlab.shipped import shipped
 
 
 class Checkpoints(Every):
@@ -102,9 +103,13 @@ class Styled(Protocol):
 def locate(path: Path) -> Path:
     """Return a checkpoint's file; of a run folder, its last one's; of a bundle, its JSON.
 
+    The name of a network that comes with toonlab will do, unless there is a file or a folder of that name.
+
     Raises:
         UsageError: there is no such file.
     """
+    if not path.exists() and (own := shipped().get(str(path))):
+        path = own
     if path.name == bundle.WEIGHTS and path.with_name(bundle.SAYS).is_file():
         path = path.parent
     if (path / bundle.SAYS).is_file():
