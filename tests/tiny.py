@@ -63,6 +63,7 @@ def tiny_whitebox(**changes: Any) -> WhiteBox:
         "tv": 0.05,
         "reconstruction": 0.1,
         "colour": 0.1,
+        "chroma": 0.1,
     }
     arguments = common(weights=weights, discriminator_weights={"surface": 0.5, "texture": 0.5}) | changes
     return WhiteBox(

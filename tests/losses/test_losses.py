@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from toonlab.errors import UsageError
 from toonlab.losses.adversarial import Adversarial, CrossEntropy, LeastSquares
 from toonlab.losses.perceptual import feature_distance, gram, gram_distance
-from toonlab.losses.pixel import colour_distance, total_variation
+from toonlab.losses.pixel import chroma_distance, colour_distance, total_variation
 
 RNG = torch.Generator().manual_seed(0)
 
@@ -141,6 +141,13 @@ def test_colour_distance_by_hand() -> None:
     assert colour_distance(red, red).item() == 0
     # Grey differs from black in luma alone: one half of the way to white.
     assert colour_distance(torch.zeros(1, 3, 2, 2), black).item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_chroma_distance_by_hand() -> None:
+    black, red = torch.full((1, 3, 2, 2), -1.0), torch.full((1, 3, 2, 2), -1.0)
+    red[:, 0] = 1.0
+    assert chroma_distance(red, black).item() == pytest.approx(0.14714119 + 0.61497538, abs=1e-6)
+    assert chroma_distance(torch.ones(1, 3, 2, 2), black).item() == pytest.approx(0, abs=1e-6)  # white
 
 
 @given(seed=st.integers(0, 2**16))

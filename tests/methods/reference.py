@@ -108,6 +108,13 @@ def cartoongan(m: Any, batch: Values) -> tuple[Values, Values]:
     }
 
 
+def chroma(one: Tensor, other: Tensor) -> Tensor:
+    """Blue and red less luma, scaled as BT.601 does."""
+    r, g, b = ((one - other) / 2).unbind(1)
+    luma = 0.299 * r + 0.587 * g + 0.114 * b
+    return (0.436 / 0.886 * (b - luma)).abs().mean() + (0.615 / 0.701 * (r - luma)).abs().mean()
+
+
 def whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
     """Wang & Yu 2020, section 3."""
     from toonlab.representations.surface import guided_filter
@@ -128,6 +135,7 @@ def whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
         "tv": torch.sum(down**2) / down.numel() + torch.sum(right**2) / right.numel(),
         "reconstruction": l1(raw, photo),
         "colour": l1(m.surface(fake), m.surface(photo)),
+        "chroma": chroma(m.surface(fake), m.surface(photo)),
     }
     real = batch["cartoon"]
     return generator, {

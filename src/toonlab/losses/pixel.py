@@ -29,12 +29,22 @@ def colour_distance(ours: Tensor, theirs: Tensor) -> Tensor:
 
     In YUV of [0, 1] images, as published: the two ranges differ by a factor in L1 and by another in Huber.
     """
+    luma, u, v = _yuv_difference(ours, theirs).unbind()
+    return luma.abs().mean() + _huber(u) + _huber(v)
+
+
+def chroma_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """L1 of both chromas, of `(B, 3, H, W)` in [-1, 1], in YUV of [0, 1] images; 0 between greys."""
+    _, u, v = _yuv_difference(ours, theirs).unbind()
+    return u.abs().mean() + v.abs().mean()
+
+
+def _yuv_difference(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return `(3, B, H, W)`; a difference, so that the offset of [-1, 1] falls out."""
     matrix = torch.tensor(_YUV, device=ours.device)
     with torch.autocast(ours.device.type, enabled=False):
-        # A difference, so the ranges' offset falls out.
         difference: Tensor = torch.einsum("bchw,yc->ybhw", (ours.float() - theirs.float()) / 2, matrix)
-        luma, u, v = difference.unbind()
-        return luma.abs().mean() + _huber(u) + _huber(v)
+        return difference
 
 
 def _huber(difference: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from toonlab.engine.method import Images, ToonMethod
 from toonlab.engine.terms import Terms
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.perceptual import feature_distance
-from toonlab.losses.pixel import total_variation
+from toonlab.losses.pixel import chroma_distance, total_variation
 from toonlab.networks.frozen import Features
 from toonlab.representations.structure import Structure
 from toonlab.representations.surface import Surface, guided_filter
@@ -40,7 +40,8 @@ class WhiteBox(ToonMethod):
     The generator's output is filtered with its photo as the guide before any loss sees it, except for the
     warm-up's `reconstruction` (the authors' pixel pre-training). `structure` compares the output with its
     own superpixels: a target without gradient. `colour` is ours: the L1 distance of the output's surface
-    from the photo's, which keeps local colours where a feature network that hardly sees them lets them drift.
+    from the photo's, which keeps local colours where a feature network that hardly sees them lets them drift;
+    `chroma`, ours as well, holds their hue and leaves light and dark to the style.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class WhiteBox(ToonMethod):
         cartoon = views["cartoon"]
         described = cache(lambda: self.features(cartoon))  # two terms look at it, and at this:
         surface = cache(lambda: self.surface(cartoon))
+        own = cache(lambda: self.surface(batch["photo"]))
         return {
             "surface": lambda: self.adversarial.fool(self.d_surface(surface())),
             "texture": lambda: self.adversarial.fool(self.d_texture(self._texture(cartoon))),
@@ -80,7 +82,8 @@ class WhiteBox(ToonMethod):
             "content": lambda: feature_distance(described(), self._target(batch["photo"])),
             "tv": lambda: total_variation(cartoon),
             "reconstruction": lambda: F.l1_loss(views["raw"], batch["photo"]),
-            "colour": lambda: F.l1_loss(surface(), self.surface(batch["photo"])),
+            "colour": lambda: F.l1_loss(surface(), own()),
+            "chroma": lambda: chroma_distance(surface(), own()),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
