@@ -182,6 +182,27 @@ def animegan(m: Any, batch: Values) -> tuple[Values, Values]:
     }
 
 
+def projected_whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
+    """Sauer et al. 2021, eq. 2, with least squares, beside White-box's own terms."""
+    generator, discriminator = whitebox(m, batch)
+    fake = m.render(batch)["cartoon"]
+
+    def judge(images: Tensor) -> Tensor:
+        read = m.projected(images)
+        maps = [m.d_projected.judges[tap](read[tap]) for tap in read]
+        side = min(each.shape[-1] for each in maps)
+        return torch.stack(
+            [
+                each.reshape(*each.shape[:2], side, -1, side, each.shape[-1] // side).mean((3, 5))
+                for each in maps
+            ]
+        )
+
+    generator["projected"] = square(judge(fake), 1)
+    discriminator["projected"] = square(judge(batch["cartoon"]), 1) + square(judge(fake), 0)
+    return generator, discriminator
+
+
 REFERENCES: dict[str, Callable[[Any, Values], tuple[Values, Values]]] = {
     "CycleGAN": cycle,
     "PairedGAN": paired,
@@ -189,6 +210,7 @@ REFERENCES: dict[str, Callable[[Any, Values], tuple[Values, Values]]] = {
     "AdaptedCartoonGAN": cartoongan,
     "LatentInpainting": latent_inpainting,
     "WhiteBox": whitebox,
+    "ProjectedWhiteBox": projected_whitebox,
     "AnimeGAN": animegan,
 }
 """By class name."""
