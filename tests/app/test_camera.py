@@ -85,6 +85,18 @@ def test_without_a_display_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         camera.watch(settings(output="x.gif"), STYLIZER)
 
 
+def test_without_a_display_it_is_recorded_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(cv2, "imshow", lambda *_: pytest.fail("a window was opened"))
+    source = film(tmp_path / "in.avi", 5, codec="mjpeg", pixels="yuvj420p", sound=())
+    camera.watch(settings(input=f"camera:{source}", output=str(tmp_path / "out.mp4")), STYLIZER)
+    assert len(decoded(tmp_path / "out.mp4")) == 5
+
+
 def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert camera.is_camera("camera")
     assert camera.is_camera("camera:1")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -18,6 +20,7 @@ from toonlab.inference.film import BadFilmError, Encoding, paint_film
 from toonlab.inference.film.formats import parts_of
 from toonlab.inference.film.joining import decoding_times
 from toonlab.inference.film.parts import Segment
+from toonlab.inference.film.reading import _declared
 from toonlab.inference.stylizer import Stylizer
 
 MS = Fraction(1, 1000)
@@ -53,6 +56,45 @@ def test_frames_times_and_sound_are_the_sources(tmp_path: Path) -> None:
     for ours, theirs in zip(decoded(outcome.target), decoded(source), strict=True):
         assert np.abs(ours.astype(int) - theirs).mean() < 6  # two lossy codings of thin colours
     assert not parts_of(outcome.target).exists()
+
+
+def test_films_put_one_behind_another_are_one_film(tmp_path: Path) -> None:
+    """As `cat a.ts b.ts` makes them: clock and size begin anew, picture and sound go on."""
+    parts = [film(tmp_path / f"{n}.ts", 12, size, rate=12) for n, size in enumerate([(32, 24), (48, 24)])]
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert times(both) != sorted(times(both))
+    outcome = paint_film(stylizer(), both, tmp_path / "out.mp4", encoding=Encoding(segment=0.5))
+    assert outcome.frames == 24
+    shown = times(outcome.target)
+    steps = [float(b - a) for a, b in itertools.pairwise(shown)]
+    assert steps == pytest.approx([1 / 12] * 23, abs=1e-3)
+    heard = packets(outcome.target, "audio")
+    assert len(heard) == len(packets(both, "audio"))
+    assert [time for time, _ in heard] == sorted(time for time, _ in heard)
+    assert heard[-1][0] == pytest.approx(2, abs=0.15)
+
+
+def test_what_cannot_be_joined_keeps_what_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    source = film(tmp_path / "in.mp4", 12)
+    monkeypatch.setattr("toonlab.inference.film.painting.join", refuse)
+    with pytest.raises(UsageError, match=r"cannot be joined .*what is painted is kept in .*out\.mp4\.part"):
+        paint_film(stylizer(), source, tmp_path / "out.mp4", encoding=Encoding(segment=0.5))
+    monkeypatch.undo()
+    again = paint_film(stylizer(until=0), source, tmp_path / "out.mp4", encoding=Encoding(segment=0.5))
+    assert (again.frames, again.resumed) == (12, 12)  # nothing was painted twice
+
+
+def test_a_matroska_pictures_own_length_is_in_its_tag() -> None:
+    """FFmpeg's figure may be the whole film's, whose sound is longer."""
+    stream = SimpleNamespace(duration=31023, time_base=MS, metadata={"DURATION": "00:00:30.033000000\0"})
+    container = SimpleNamespace(duration=31_023_000)
+    assert _declared(container, stream) == (Fraction("30.033"), Fraction("31.023"))
+    stream.metadata = {}
+    assert _declared(container, stream)[0] == Fraction("31.023")
 
 
 def test_the_painting_is_what_is_written(tmp_path: Path) -> None:

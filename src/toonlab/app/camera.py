@@ -34,22 +34,31 @@ def watch(cfg: DictConfig, stylizer: Stylizer) -> None:
     """Show the camera of `cfg.input`, painted, until q is pressed; record into `cfg.output` if there is one.
 
     Raises:
-        UsageError: no camera, no display, or the output is there already.
+        UsageError: no camera, no display and nothing to record into, or the output is there already.
     """
     target = None if OmegaConf.is_missing(cfg, "output") else Path(cfg.output).expanduser()
     _check(target, overwrite=cfg.overwrite)
+    seen = _has_display()
+    if not seen:
+        log.info("no display for a window: recording until Ctrl-C")
     capture = _opened(str(cfg.input))
     recorder = Recorder(target, crf=cfg.crf) if target else None
     steady = stabiliser(cfg.temporal)
     try:
         count = live(
-            _frames(capture), stylizer, _show, side=cfg.camera_side, stabiliser=steady, recorder=recorder
+            _frames(capture),
+            stylizer,
+            _show if seen else lambda *_: True,
+            side=cfg.camera_side,
+            stabiliser=steady,
+            recorder=recorder,
         )
     except KeyboardInterrupt:  # as good a way to end it as q
         count = -1
     finally:
         capture.release()
-        cv2.destroyAllWindows()
+        if seen:
+            cv2.destroyAllWindows()
         if recorder:
             recorder.close()
     if count == 0:
@@ -63,14 +72,17 @@ def _check(target: Path | None, *, overwrite: bool) -> None:
         raise UsageError(f"output={target}: a camera is recorded as .mp4, .mov or .mkv")
     if target and target.exists() and not overwrite:
         raise UsageError(f"output={target} is there already: name another, or say overwrite=true")
-    # Without a display Qt would end the process with a message of its own.
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    if target is None and not _has_display():
         raise UsageError(
-            "input=camera: this machine has no display for a window; src/serve.py's page takes the camera of "
-            "the browser that shows it"
+            "input=camera: this machine has no display for a window; output=FILE records without one, and "
+            "src/serve.py's page takes the camera of the browser that shows it"
         )
+
+
+def _has_display() -> bool:
+    """Say whether a window can be opened; without one Qt would end the process with a message of its own."""
+    linux = sys.platform.startswith("linux")
+    return not linux or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _opened(word: str) -> cv2.VideoCapture:

@@ -69,7 +69,7 @@ class Studio:
         """
         if kind not in ("auto", *KINDS):
             raise UsageError(f"no such format: {kind}; use auto, {', '.join(KINDS)}")
-        width, height = check_picture(source, max_pixels=self.cfg.max_pixels)
+        check_picture(source, max_pixels=self.cfg.max_pixels)
         stylizer = self.shelf.stylizer(wish)
         begun = time.monotonic()
         guarded = self._timed(on_part)
@@ -86,6 +86,8 @@ class Studio:
         before = self._preview(source, folder / "before.jpg")
         after = self._preview(full, folder / "after.jpg")
         give_back()
+        with Image.open(full) as painted:
+            width, height = painted.size  # upright, as a header alone does not say
         return Painted(before, after, full, f"{width} by {height} pixels in {seconds:.1f} s")
 
     def film(

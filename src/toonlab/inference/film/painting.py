@@ -105,7 +105,14 @@ def paint_film(
         made = folder / f"joined{target.suffix.lower()}"
         target.parent.mkdir(parents=True, exist_ok=True)
         until = Fraction(segments[-1].pts[-1] + segments[-1].duration) * film.time_base if stopped() else None
-        joined = join(segments, film, made, until=until)
+        try:
+            joined = join(segments, film, made, until=until)
+        except av.error.FFmpegError as error:
+            made.unlink(missing_ok=True)
+            raise UsageError(
+                f"output={target}: sound and picture cannot be joined ({error.strerror}); what is painted is "
+                f"kept in {folder}"
+            ) from error
         made.replace(target)
         frames = sum(len(segment.pts) for segment in segments)
         if not stopped():

@@ -94,6 +94,10 @@ class FilmSource:
                 pts = (
                     frame.pts - shift if frame.pts is not None else (last + usual if last is not None else 0)
                 )
+                if last is not None and last - pts > 2 * usual:
+                    # The clock began anew, where films were put one behind another: on from where it was.
+                    shift -= last + usual - pts
+                    pts = last + usual
                 if last is not None and pts <= last:  # no player shows two frames at once
                     pts = last + 1
                 last = pts
@@ -220,7 +224,7 @@ def _declared(container: InputContainer, stream: VideoStream) -> tuple[Fraction 
     """Return how long the picture is, and the longest stream, in seconds, as far as the film says so."""
     base = Fraction(stream.time_base or 1)
     own = stream.duration * base if stream.duration else None
-    if own is None and (tag := stream.metadata.get("DURATION")):  # Matroska's: 00:00:09.500000000
+    if tag := stream.metadata.get("DURATION"):  # Matroska's, 00:00:09.500000000; its `duration` is the film's
         hours, minutes, seconds = tag.strip("\0").split(":")
         own = Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
     whole = Fraction(container.duration, av.time_base) if container.duration else None

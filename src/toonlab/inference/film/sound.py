@@ -43,6 +43,7 @@ class Track:
     def __init__(self, source: Any, target: Any, start: Fraction) -> None:
         self.source, self.target = source, target
         self._shift = round(start / source.time_base)
+        self._last: tuple[int, int] | None = None  # time and duration of the packet before
 
     def copies(self, packet: Any, until: Fraction | None, copied: Copied) -> Iterator[Timed]:
         """Yield (seconds, packet for the target) of a packet of the source's."""
@@ -50,7 +51,11 @@ class Track:
             return
         base = Fraction(packet.time_base)
         pts = packet.pts if packet.pts is not None else packet.dts
+        if self._last and packet.dts - self._shift < self._last[0]:
+            # The clock runs backwards, where streams were put one behind another: on from where it was.
+            self._shift = packet.dts - sum(self._last)
         packet.pts, packet.dts = pts - self._shift, packet.dts - self._shift
+        self._last = packet.dts, packet.duration or 0
         if until is not None and packet.pts * base >= until:
             return
         copied.end = max(copied.end, (packet.pts + (packet.duration or 0)) * base)
