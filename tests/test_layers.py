@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "toonlab"
-GROUND = {"images", "keyed", "schedules", "errors", "digests", "heap", "hosts", "__version__"}
+GROUND = {"images", "keyed", "schedules", "errors", "digests", "heap", "hosts", "shipped", "__version__"}
 ALLOWED = {
     "networks": GROUND,
     "representations": GROUND,

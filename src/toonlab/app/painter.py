@@ -56,7 +56,7 @@ def default_network() -> str:
         UsageError: none comes with this toonlab.
     """
     if DEFAULT not in shipped():
-        raise UsageError("ckpt=…: names what paints, and no network comes with this toonlab; or method=flow")
+        raise UsageError("ckpt=… is required: no network comes with this toonlab; or draw with method=flow")
     log.info("no ckpt=… named: painting with %s, which comes with toonlab", DEFAULT)
     return DEFAULT
 

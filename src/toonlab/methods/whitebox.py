@@ -57,6 +57,7 @@ class WhiteBox(ToonMethod):
         adversarial: Adversarial,
         **common: Any,
     ) -> None:
+        common["weights"] = {"chroma": 0.0, **common["weights"]}  # a run that was begun before it goes on
         super().__init__(**common)
         self.d_surface, self.d_texture = d_surface, d_texture
         self.surface, self.texture, self.structure = surface, texture, structure
