@@ -27,6 +27,13 @@ def test_it_draws_without_a_checkpoint(cli: Cli, tmp_path: Path, photo: Path) ->
     assert np.abs(drawn - np.asarray(Image.open(photo)).astype(int)).mean() > 1
 
 
+def test_an_output_that_is_not_named_lies_beside_its_input(cli: Cli, tmp_path: Path, photo: Path) -> None:
+    result = cli("stylize", "method=flow_ink", "input=photo.png")
+    assert result.returncode == 0, result.stderr
+    assert "output=photo-cartoon.png" in result.stderr
+    assert Image.open(tmp_path / "photo-cartoon.png").size == (90, 61)
+
+
 @pytest.mark.slow
 def test_the_first_use_says_why_it_takes_long_and_the_second_does_not(
     cli: Cli, tmp_path: Path, photo

@@ -39,7 +39,7 @@ def score_film(
     Raises:
         UsageError: a file is no film, or the two do not belong together.
     """
-    source = _film(cfg.film, "film")
+    source = film_named(cfg.film, "film")
     frames = _of_files(source, cfg) if cfg.painted else _of_painter(source, cfg, painted_by)
     flicker = Flicker()
     total = min(source.total or 0, cfg.film_frames or source.total or 0) or None
@@ -70,7 +70,7 @@ def _of_painter(source: FilmSource, cfg: DictConfig, painted_by: Stylizer | None
 
 
 def _of_files(source: FilmSource, cfg: DictConfig) -> Frames:
-    painted = _film(cfg.painted, "painted")
+    painted = film_named(cfg.painted, "painted")
     sizes = (source.width, source.height), (painted.width, painted.height)
     if not all(0 <= b - a <= a % 2 for a, b in zip(*sizes, strict=True)):
         raise UsageError(
@@ -83,7 +83,8 @@ def _of_files(source: FilmSource, cfg: DictConfig) -> Frames:
         yield photo.rgb, {"painted": cartoon.rgb[:height, :width]}
 
 
-def _film(name: str, key: str) -> FilmSource:
+def film_named(name: str, key: str) -> FilmSource:
+    """Open a film; UsageError, with the key that named it, if it is none."""
     path = Path(name).expanduser()
     if not path.is_file():
         raise UsageError(f"{key}={path} does not exist: name a film")

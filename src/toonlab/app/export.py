@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from toonlab.app import exports
@@ -28,6 +29,8 @@ SOME = {
     "least_psnr": 30,
 }
 """Settings that not every kind takes, and their defaults."""
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+"""What weights may be stored as, by `dtype`."""
 
 
 def run(cfg: DictConfig) -> None:

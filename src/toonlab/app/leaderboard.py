@@ -16,13 +16,14 @@ from tqdm import tqdm
 
 from toonlab import images as im
 from toonlab.app.evaluate import score
-from toonlab.app.evaluate_film import score_film
+from toonlab.app.evaluate_film import film_named, score_film
 from toonlab.app.painter import stylizer
 from toonlab.app.reporting.found import kept_report
 from toonlab.app.setup import as_plain, device_named, environment, make, quiet
 from toonlab.app.voting.entrants import entrants, loading
 from toonlab.digests import file_sha256
 from toonlab.engine.checkpoint import Loaded
+from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
 from toonlab.inference.cost import gmacs, milliseconds, parameters
 from toonlab.inference.sample_photos import crops, sample_photos
@@ -48,27 +49,29 @@ def run(cfg: DictConfig) -> None:
     if not isinstance(styles, dict) or not styles:
         raise UsageError(f"styles={styles}: name each folder of cartoons, 'styles={{validation: DIR}}'")
     models = entrants(_by_name(cfg.networks))
-    if cfg.film:
-        _film(cfg)
+    film = film_named(cfg.film, "film").path if cfg.film else None
+    digest = file_sha256(film) if film else None
     output = Path(cfg.output).expanduser()
     if (output / OURS[1]).exists() and not (output / OURS[0]).exists():
         raise UsageError(
             f"output={output}: holds a {OURS[1]} that is not this command's; name another folder"
         )
     output.mkdir(parents=True, exist_ok=True)
-    entries = [_entry(cfg, model, styles, output) for model in tqdm(models, desc="networks", unit="network")]
+    entries = [
+        _entry(cfg, model, styles, output, digest) for model in tqdm(models, desc="networks", unit="network")
+    ]
     if cfg.rounds:
         entries = _timed(cfg, models, entries)
     board = Board(
         entries=entries,
         styles=list(styles),
-        film=Path(cfg.film).name if cfg.film else None,
+        film=film.name if film else None,
         frame=(int(cfg.frame[0]), int(cfg.frame[1])),
         about={**environment(), "device": str(device_named(cfg.device)), "size": int(cfg.size)},
     )
-    (output / OURS[0]).write_text(json.dumps(board.plain(), indent=1) + "\n", encoding="utf-8")
-    (output / OURS[1]).write_text(markdown(board), encoding="utf-8")
-    (output / OURS[2]).write_text(spreadsheet(board), encoding="utf-8")
+    write_whole(output / OURS[0], json.dumps(board.plain(), indent=1) + "\n")
+    write_whole(output / OURS[1], markdown(board))
+    write_whole(output / OURS[2], spreadsheet(board))
     im.save(_sheet(cfg, models), output / OURS[3], quality=90)
     log.info("%s\nwritten to %s, with .csv, .json and %s", markdown(board), output / OURS[1], OURS[3])
 
@@ -78,13 +81,16 @@ def _by_name(networks: Any) -> Any:
     return plain if isinstance(plain, Mapping | list) else [plain, "photo"]
 
 
-def _entry(cfg: DictConfig, model: Model, styles: Mapping[str, str], output: Path) -> Entry:
-    """Score one network against every style, and its flicker."""
+def _entry(
+    cfg: DictConfig, model: Model, styles: Mapping[str, str], output: Path, digest: str | None
+) -> Entry:
+    """Score one network against every style, and its flicker on the film of that digest."""
     folder = output / "scores" / model.name.replace("/", "_")
     reports = {}
     for style, cartoons in styles.items():
         own = _with(cfg, cartoons=cartoons, strength=model.settings.get("strength", 1.0))
-        about = _who(model) | {"data": OmegaConf.to_container(own.data, resolve=True), "seed": cfg.seed}
+        how = {"data": as_plain(own.data), "metrics": as_plain(cfg.metrics)}
+        about = _who(model) | how | {"seed": cfg.seed, "resamples": cfg.resamples}
         path = folder / style / "report.json"
         if (kept := _kept(path, about)) is None:
             log.info("%s, %s", model.name, style)
@@ -92,8 +98,8 @@ def _entry(cfg: DictConfig, model: Model, styles: Mapping[str, str], output: Pat
             kept = kept_report(path)
         reports[style] = kept or {}
     film = None
-    if cfg.film:
-        about = _who(model) | {"film_sha256": file_sha256(_film(cfg)), "film_frames": cfg.film_frames}
+    if digest:
+        about = _who(model) | {"film_sha256": digest, "film_frames": cfg.film_frames}
         path = folder / "film" / "report.json"
         if (film := _kept(path, about)) is None:
             told = _with(cfg, painted=None, temporal="none")
@@ -138,13 +144,6 @@ def _loaded(model: Model, *overrides: str) -> Loaded:
 def _painter(cfg: DictConfig, model: Model) -> Stylizer:
     strength = model.settings.get("strength", 1.0)
     return stylizer(_loaded(model), device=device_named(cfg.device), tile=None, strength=strength)
-
-
-def _film(cfg: DictConfig) -> Path:
-    path = Path(cfg.film).expanduser()
-    if not path.is_file():
-        raise UsageError(f"film={path} does not exist: name a film")
-    return path
 
 
 def _timed(cfg: DictConfig, models: list[Model], entries: list[Entry]) -> list[Entry]:

@@ -49,16 +49,18 @@ def painter(cfg: DictConfig, style: str | None = None, checkpoint: Mapping[str, 
     return Loaded(drawer(cfg), {}, {}, 0)
 
 
-def default_network() -> str:
-    """Return the name of the network that paints where no checkpoint is named.
+def settle_network(cfg: DictConfig) -> None:
+    """Let the network that comes with toonlab paint where neither a checkpoint nor a method is named.
 
     Raises:
         UsageError: none comes with this toonlab.
     """
+    if "method" in cfg or not OmegaConf.is_missing(cfg, "ckpt"):
+        return
     if DEFAULT not in shipped():
         raise UsageError("ckpt=… is required: no network comes with this toonlab; or draw with method=flow")
     log.info("no ckpt=… named: painting with %s, which comes with toonlab", DEFAULT)
-    return DEFAULT
+    cfg.ckpt = DEFAULT
 
 
 def drawer(cfg: DictConfig) -> nn.Module:

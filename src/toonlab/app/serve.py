@@ -6,9 +6,9 @@ import importlib.util
 import logging
 import os
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from toonlab.app.painter import default_network
+from toonlab.app.painter import settle_network
 from toonlab.app.serving.offers import Offer, offers
 from toonlab.app.serving.port import credentials, listen, warn_if_open
 from toonlab.app.serving.room import room
@@ -32,8 +32,7 @@ def run(cfg: DictConfig) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise UsageError("the page needs Gradio, which is not installed: pip install -e '.[serve]'")
     _check(cfg)
-    if "method" not in cfg and OmegaConf.is_missing(cfg, "ckpt"):
-        cfg.ckpt = default_network()
+    settle_network(cfg)
     device = device_named(cfg.device)
     with (
         listen(cfg.host, cfg.port) as listening,

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from toonlab import images
 from toonlab.app.camera import is_camera, watch
 from toonlab.app.film import film_encoding, with_films, without_films
-from toonlab.app.painter import default_network, painter, stylizer
+from toonlab.app.painter import painter, settle_network, stylizer
 from toonlab.app.painting import check_counts, encoding, paint_all, painting_settings
 from toonlab.app.setup import device_named, quiet
 from toonlab.errors import UsageError
@@ -31,7 +31,8 @@ def run(cfg: DictConfig) -> None:
         UsageError: nothing can be painted as asked; no file was touched.
     """
     quiet()
-    cfg = completed(cfg)
+    settle_network(cfg)
+    _settle_output(cfg)
     films, pictures = film_encoding(cfg), encoding(cfg)  # a wrong word is refused before anything is loaded
     check_counts(cfg)
     sheet = _sheet(cfg)
@@ -58,24 +59,15 @@ def run(cfg: DictConfig) -> None:
         sys.exit(130 if outcome.interrupted else 1)
 
 
-def completed(cfg: DictConfig) -> DictConfig:
-    """Fill in what need not be said: the network that comes with toonlab, and a name beside the input's.
-
-    Raises:
-        UsageError: the network was left out, and none comes with this toonlab.
-    """
-    cfg = cfg.copy()
-    OmegaConf.set_struct(cfg, False)
-    if "method" not in cfg and OmegaConf.is_missing(cfg, "ckpt"):
-        cfg.ckpt = default_network()
-    if OmegaConf.is_missing(cfg, "output") and not is_camera(cfg.input):
-        source = Path(cfg.input).expanduser()
-        source = source if source.name not in ("", "..") else source.resolve()
-        cfg.output = str(
-            source.with_name(f"{source.stem if source.suffix else source.name}-cartoon{source.suffix}")
-        )
-        log.info("output=%s", cfg.output)
-    return cfg
+def _settle_output(cfg: DictConfig) -> None:
+    """Name the output after its input, beside it, where it is left out."""
+    if not OmegaConf.is_missing(cfg, "output") or is_camera(cfg.input):
+        return
+    source = Path(cfg.input).expanduser()
+    source = source if source.name not in ("", "..") else source.resolve()
+    stem = source.stem if source.suffix else source.name
+    cfg.output = str(source.with_name(f"{stem}-cartoon{source.suffix}"))
+    log.info("output=%s", cfg.output)
 
 
 def _todo(cfg: DictConfig) -> Plan:

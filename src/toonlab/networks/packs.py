@@ -40,6 +40,22 @@ class Pack(NamedTuple):
         return self.about["trunk"]
 
 
+def stored(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return tensors as a file holds them: the floating ones as `dtype`, all on the processor.
+
+    Raises:
+        ValueError: `dtype` cannot hold a number.
+    """
+    rounded = {
+        name: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in tensors.items()
+    }
+    for name, value in rounded.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{name} holds numbers that it cannot")
+    return rounded
+
+
 def write_pack(
     path: Path,
     network: Adapted,
@@ -61,13 +77,10 @@ def write_pack(
         ValueError: `network` has no such style, or `dtype` cannot hold its numbers.
     """
     style = network.style(domain)
-    tensors = {
-        name: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
-        for name, value in style.tensors().items()
-    }
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise ValueError(f"{domain}: {name} holds numbers that {dtype} cannot")
+    try:
+        tensors = stored(style.tensors(), dtype)
+    except ValueError as error:
+        raise ValueError(f"{domain}: {error}") from error
     metadata = {
         **about,
         "format": FORMAT,

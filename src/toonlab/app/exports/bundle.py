@@ -7,23 +7,23 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from toonlab.app.export import node_of, origin, size, trunk_node
+from toonlab.app.export import DTYPES, node_of, origin, size, trunk_node
 from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.bundle import SAYS, WEIGHTS, write_bundle
 from toonlab.engine.checkpoint import in_style, shown
 from toonlab.engine.method import CHECKPOINT_FORMAT
 from toonlab.errors import UsageError, check_choice
 from toonlab.inference.sample_photos import sample_photos
+from toonlab.inference.stylizer import Stylizer
 from toonlab.networks.adapters import Adapted
+from toonlab.networks.packs import stored
 
 log = logging.getLogger(__name__)
 
 TAKES = frozenset({"style", "packs", "dtype"})
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
 MOST = 2.0
 """Levels of 255 by which rounded weights may move a picture."""
 
@@ -77,32 +77,28 @@ def _stored(network: nn.Module, dtype: str, painter: nn.Module) -> Mapping[str, 
     if dtype == "float32":
         return state
     moved = copy.deepcopy(painter)
-    moved.load_state_dict(_rounded(moved.state_dict(), dtype))
+    try:
+        moved.load_state_dict(stored(moved.state_dict(), DTYPES[dtype]))
+        rounded = stored(state, DTYPES[dtype])
+    except ValueError as error:
+        raise UsageError(f"dtype={dtype}: {error}; use dtype=float32") from error
     apart = 127.5 * _apart(painter, moved)
     if apart > MOST:
         raise UsageError(
             f"dtype={dtype}: moves pictures by up to {apart:.1f} of 255 levels; use dtype=float32"
         )
     log.info("dtype=%s: moves scikit-image's photos by at most %.2g of 255 levels", dtype, apart)
-    return _rounded(state, dtype)
-
-
-def _rounded(state: Mapping[str, Tensor], dtype: str) -> Mapping[str, Tensor]:
-    rounded = {name: v.to(DTYPES[dtype]) if v.is_floating_point() else v for name, v in state.items()}
-    if unfit := [name for name, v in rounded.items() if v.is_floating_point() and not v.isfinite().all()]:
-        raise UsageError(f"dtype={dtype}: {unfit[0]} holds numbers that it cannot; use dtype=float32")
     return rounded
 
 
-@torch.inference_mode()
 def _apart(one: nn.Module, other: nn.Module) -> float:
     multiple = getattr(one, "multiple", 1)
-    most = 0.0
-    for photo in sample_photos():
-        height, width = (side // multiple * multiple for side in photo.shape[-2:])
-        fitting = photo[None, :, :height, :width]
-        most = max(most, float((one(fitting).clamp(-1, 1) - other(fitting).clamp(-1, 1)).abs().max()))
-    return most
+    painters = [
+        Stylizer(copy.deepcopy(each), multiple=multiple, output_filter=None, tile=None)
+        for each in (one, other)
+    ]
+    pairs = ([painter.paint(photo[None]) for painter in painters] for photo in sample_photos())
+    return max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:

@@ -6,11 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from toonlab import __version__
-from toonlab.app.export import new_file, origin, size, styles_of
+from toonlab.app.export import DTYPES, new_file, origin, size, styles_of
 from toonlab.app.setup import as_plain
 from toonlab.errors import UsageError, check_choice, did_you_mean
 from toonlab.networks.packs import write_pack
@@ -18,7 +17,6 @@ from toonlab.networks.packs import write_pack
 log = logging.getLogger(__name__)
 
 TAKES = frozenset({"domain", "dtype"})
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
 def export(cfg: DictConfig) -> None:
