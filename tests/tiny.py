@@ -65,7 +65,8 @@ def tiny_whitebox(**changes: Any) -> WhiteBox:
         "colour": 0.1,
         "chroma": 0.1,
     }
-    arguments = common(weights=weights, discriminator_weights={"surface": 0.5, "texture": 0.5}) | changes
+    arguments = common(weights=weights, discriminator_weights={"surface": 0.5, "texture": 0.5})
+    arguments |= {"output_filter": OutputFilter(radius=1, eps=1e-2, painting_eps=5e-3)} | changes
     return WhiteBox(
         generator=UNet(width=4, blocks=1),
         d_surface=SpectralPatch(channels=3, width=4),
@@ -73,7 +74,6 @@ def tiny_whitebox(**changes: Any) -> WhiteBox:
         surface=Surface(radius=2, eps=0.2),
         texture=ColourShift(),
         structure=Superpixels(segments=16),
-        output_filter=OutputFilter(radius=1, eps=1e-2, painting_eps=5e-3),
         features=TinyFeatures(),
         adversarial=LeastSquares(),
         **arguments,

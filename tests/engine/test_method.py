@@ -13,6 +13,7 @@ from toonlab.engine.ema import Ema
 from toonlab.engine.gradients import term_gradients
 from toonlab.engine.method import Images, ToonMethod
 from toonlab.errors import UsageError
+from toonlab.methods.whitebox import OutputFilter
 from toonlab.networks.frozen import Features
 
 Make = Callable[..., ToonMethod]
@@ -155,6 +156,15 @@ def test_whitebox_colour_holds_the_hue_and_lets_the_texture_go(batch: Images) ->
     assert gradient[:, 0].sum() > 0  # a step against it takes the red away
 
 
+def test_whitebox_without_an_output_filter_paints_what_the_network_says(batch: Images) -> None:
+    method = tiny_whitebox(output_filter=OutputFilter(radius=0, eps=1e-2, painting_eps=5e-3))
+    views = method.render(batch)
+    assert views["cartoon"] is views["raw"]
+    assert torch.equal(method.paint_raw(batch["photo"]), views["raw"].clamp(-1, 1))
+    assert method.painting() == {}
+    assert tiny_whitebox().painting() == {"output_filter": {"radius": 1, "eps": 5e-3}}
+
+
 def test_a_term_of_weight_zero_is_never_evaluated(batch: Images) -> None:
     method = tiny_whitebox(weights=only("tv"))
     method.structure = method.features = None  # would raise if anyone called them
@@ -242,6 +252,14 @@ def test_mixed_precision_trains_in_fp32_weights(tiny: Make, batch: Images, preci
     method = train(tiny(), [small], precision=precision)
     assert all(p.dtype == torch.float32 for p in method.parameters())
     assert all(torch.isfinite(value) for value in method.latest.values())
+
+
+def test_channels_last_is_another_layout_of_the_same_training(tiny: Make, batch: Images) -> None:
+    plain, laid_out = (train(tiny(**sgd(channels_last=on)), [batch] * 2) for on in (False, True))
+    kernels = [p for p in laid_out.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+    assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    for name, value in plain.latest.items():
+        assert laid_out.latest[name].item() == pytest.approx(value.item(), rel=5e-3, abs=1e-4), name
 
 
 def test_generator_learns_to_reconstruct(batch: Images) -> None:

@@ -199,6 +199,8 @@ def projected_whitebox(m: Any, batch: Values) -> tuple[Values, Values]:
         )
 
     generator["projected"] = square(judge(fake), 1)
+    generator["flow_pixel"] = l1(fake, batch["drawn"])
+    generator["flow_content"] = features(m, fake, batch["drawn"])
     discriminator["projected"] = square(judge(batch["cartoon"]), 1) + square(judge(fake), 0)
     return generator, discriminator
 

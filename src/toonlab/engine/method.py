@@ -46,6 +46,8 @@ class ToonMethod(LightningModule):
         warmup_iterations: so many first iterations train the generator alone, on `warmup_weights`.
         warmup_weights: weights that replace `weights` in the warm-up; names that are absent are off.
         seed: of every draw that the losses make.
+        channels_last: keep weights and activations channels last: faster wherever convolutions are laid out
+            so, GPUs in 16 bits and processors with AVX-512; about equal on others.
     """
 
     extras: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ class ToonMethod(LightningModule):
         warmup_iterations: int,
         warmup_weights: Mapping[str, float | Schedule],
         seed: int,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if accumulate < 1:
@@ -97,7 +100,7 @@ class ToonMethod(LightningModule):
         self.discriminator_weights = {name: as_schedule(w) for name, w in discriminator_weights.items()}
         self.warmup_weights = {name: as_schedule(weight) for name, weight in warmup_weights.items()}
         self.lr, self.accumulate, self.clip_norm, self.seed = as_schedule(lr), accumulate, clip_norm, seed
-        self.warmup_iterations = warmup_iterations
+        self.warmup_iterations, self.channels_last = warmup_iterations, channels_last
         self.iteration = 0
         self.config: dict[str, Any] = {}
         self.origin: dict[str, str] | None = None  # of weights that others trained: their licence goes on
@@ -223,6 +226,10 @@ class ToonMethod(LightningModule):
             make(p for network in networks for p in network.parameters() if p.requires_grad)
             for make, networks in sides
         ]
+
+    def on_fit_start(self) -> None:
+        if self.channels_last:  # a convolution's result follows its weights, so the images need not be told
+            self.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Images, batch_idx: int) -> None:
         optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())

@@ -101,6 +101,7 @@ class LatentInpainting(Completing):
                 f"trainer.devices={self.trainer.world_size}: completion=search moves one batch's latents; "
                 "use trainer.devices=1"
             )
+        super().on_fit_start()
         self._fitting = True
 
     def on_fit_end(self) -> None:

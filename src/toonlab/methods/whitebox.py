@@ -24,7 +24,7 @@ class OutputFilter(NamedTuple):
     """The guided filter that conditions the output on its photo.
 
     Args:
-        radius: pixels.
+        radius: pixels; 0 leaves the filter out. A line that the photo does not have cannot pass it.
         eps: in training; variance on the [-1, 1] scale, as is `painting_eps`.
         painting_eps: when a picture is painted; the authors use half of training's.
     """
@@ -68,8 +68,7 @@ class WhiteBox(ToonMethod):
 
     def render(self, batch: Images) -> Images:
         raw = self.generator(batch["photo"])
-        cartoon = guided_filter(batch["photo"], raw, self.output_filter.radius, self.output_filter.eps)
-        return {"raw": raw, "cartoon": cartoon}
+        return {"raw": raw, "cartoon": self._filtered(batch["photo"], raw, self.output_filter.eps)}
 
     def generator_terms(self, batch: Images, views: Images) -> Terms:
         cartoon = views["cartoon"]
@@ -98,12 +97,15 @@ class WhiteBox(ToonMethod):
         }
 
     def finish(self, photo: Tensor, painted: Tensor) -> Tensor:
-        return guided_filter(photo, painted, self.output_filter.radius, self.output_filter.painting_eps)
+        return self._filtered(photo, painted, self.output_filter.painting_eps)
 
     def painting(self) -> dict[str, Any]:
-        return {
-            "output_filter": {"radius": self.output_filter.radius, "eps": self.output_filter.painting_eps}
-        }
+        radius, _, eps = self.output_filter
+        return {"output_filter": {"radius": radius, "eps": eps}} if radius else {}
+
+    def _filtered(self, photo: Tensor, painted: Tensor, eps: float) -> Tensor:
+        radius = self.output_filter.radius
+        return guided_filter(photo, painted, radius, eps) if radius else painted
 
     def _texture(self, images: Tensor) -> Tensor:
         # Equal keys, equal draws: the authors shift fake and real by the same weights.

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from toonlab.engine.method import Images
 from toonlab.engine.terms import Terms
+from toonlab.losses.perceptual import feature_distance
 from toonlab.methods.whitebox import WhiteBox
 from toonlab.networks.frozen import Features
 from toonlab.networks.projected import FeatureJudges
+from toonlab.schedules import is_off
 
 
 class ProjectedWhiteBox(WhiteBox):
     """White-box's three representations, and `projected`: LSGAN on features of the whole picture.
 
     The features are an ImageNet network's, so the judge need not learn what lines and flat areas are; small
-    data and few iterations are enough for it.
+    data and few iterations are enough for it. `flow_pixel` and `flow_content`, ours, are L1 and feature distance
+    from the photo as flow-based abstraction draws it (the view `drawn`, read if one of them has weight): they
+    teach lines and flat areas, which a judge of patches may also find in noise.
 
     Args:
         d_projected: judges features.
@@ -27,6 +32,9 @@ class ProjectedWhiteBox(WhiteBox):
 
     def __init__(self, *, d_projected: FeatureJudges, projected: Features, **common: Any) -> None:
         super().__init__(**common)
+        weights = [*self.weights.items(), *self.warmup_weights.items()]
+        if any(name.startswith("flow_") and not is_off(weight) for name, weight in weights):
+            self.extras = (*self.extras, "drawn")
         self.d_projected, self.projected = d_projected, projected
 
     def discriminators(self) -> list[nn.Module]:
@@ -36,6 +44,10 @@ class ProjectedWhiteBox(WhiteBox):
         return {
             **super().generator_terms(batch, views),
             "projected": lambda: self.adversarial.fool(self._judged(views["cartoon"])),
+            "flow_pixel": lambda: F.l1_loss(views["cartoon"], batch["drawn"]),
+            "flow_content": lambda: feature_distance(
+                self.features(views["cartoon"]), self._target(batch["drawn"])
+            ),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:
