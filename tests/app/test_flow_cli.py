@@ -73,7 +73,6 @@ def test_folders_steps_and_failures(cli: Cli, tmp_path: Path, photo: Path) -> No
         (["method=flow", "ckpt=somewhere"], ["not both"]),
         (["method=flow", "method.lines.tua=1"], ["method.lines.tua", "did you mean 'tau'?"]),
         (["method=flow", "method.show=line"], ["show=line", "did you mean 'lines'?"]),
-        ([], ["ckpt=… is required"]),
     ],
 )
 def test_mistakes_are_one_line(cli: Cli, photo: Path, arguments: list[str], words: list[str]) -> None:

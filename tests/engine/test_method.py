@@ -257,7 +257,8 @@ def test_mixed_precision_trains_in_fp32_weights(tiny: Make, batch: Images, preci
 def test_channels_last_is_another_layout_of_the_same_training(tiny: Make, batch: Images) -> None:
     plain, laid_out = (train(tiny(**sgd(channels_last=on)), [batch] * 2) for on in (False, True))
     kernels = [p for p in laid_out.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
-    assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
     for name, value in plain.latest.items():
         assert laid_out.latest[name].item() == pytest.approx(value.item(), rel=5e-3, abs=1e-4), name
 

@@ -20,9 +20,9 @@ class ProjectedWhiteBox(WhiteBox):
     """White-box's three representations, and `projected`: LSGAN on features of the whole picture.
 
     The features are an ImageNet network's, so the judge need not learn what lines and flat areas are; small
-    data and few iterations are enough for it. `flow_pixel` and `flow_content`, ours, are L1 and feature distance
-    from the photo as flow-based abstraction draws it (the view `drawn`, read if one of them has weight): they
-    teach lines and flat areas, which a judge of patches may also find in noise.
+    data and few iterations are enough for it. `flow_pixel` and `flow_content`, ours, are L1 and feature
+    distance from the photo as flow-based abstraction draws it (the view `drawn`, read if one of them has
+    weight): they teach lines and flat areas.
 
     Args:
         d_projected: judges features.

@@ -18,8 +18,10 @@ from toonlab.app.cli import CONF
 from toonlab.app.painter import painter
 from toonlab.app.setup import as_plain
 from toonlab.digests import file_sha256
-from toonlab.engine.checkpoint import Loaded, read
+from toonlab.engine.bundle import SAYS
+from toonlab.engine.checkpoint import Loaded, locate, read
 from toonlab.errors import UsageError, did_you_mean
+from toonlab.shipped import shipped
 from toonlab.votes.manifest import Model
 
 PHOTO = "photo"
@@ -33,8 +35,9 @@ def entrants(runs: Any) -> list[Model]:
     """Return who competes.
 
     Args:
-        runs: a list of run folders, checkpoint files, methods that need no training (`flow`) and `photo`; or
-            these by name. In place of each, `{ckpt: PATH, style: NAME, strength: 0.5}` says more.
+        runs: a list of run folders, checkpoint files, bundles, networks that come with toonlab, methods that
+            need no training (`flow`) and `photo`; or these by name. In place of each,
+            `{ckpt: PATH, style: NAME, strength: 0.5}` says more.
 
     Raises:
         UsageError: an entry is nothing of these, or two have one name.
@@ -90,9 +93,10 @@ def _model(entry: Any, name: str | None = None) -> Model:
         return Model(name=name or source, kind=kind, source=source, sha256=digest, method=source)
     file = _checkpoint(path, [PHOTO, *drawing])
     run = file.parent.parent if file.parent.name == "checkpoints" else None
+    stem = file.parent.name if file.name == SAYS else file.stem
     method = "" if file.suffix != ".ckpt" else str(read(file)["toonlab"]["config"].get("name") or "")
     return Model(
-        name=name or (run.name if run else file.stem),
+        name=name or (run.name if run else stem),
         kind="checkpoint",
         source=str(file),
         sha256=file_sha256(file),
@@ -103,18 +107,18 @@ def _model(entry: Any, name: str | None = None) -> Model:
 
 
 def _checkpoint(path: Path, others: list[str]) -> Path:
-    """Return a run's best checkpoint, as `src/report.py` scores it, else its last; of a file, the file."""
-    if path.is_dir():
+    """Return a run's best checkpoint, as `src/report.py` scores it, else its last; of others, the file."""
+    if path.is_dir() and not (path / SAYS).is_file():
         for name in ("best", "last"):
             if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
                 return file.resolve()
         raise UsageError(f"runs: {path} holds no checkpoints/best.ckpt or last.ckpt; is it a run's folder?")
-    if not path.is_file():
+    if not path.exists() and str(path) not in shipped():
         raise UsageError(
-            f"runs: {path}: no such run folder or file{did_you_mean(str(path), others)}; "
+            f"runs: {path}: no such run folder or file{did_you_mean(str(path), [*others, *shipped()])}; "
             f"without training there are {', '.join(others)}"
         )
-    return path.resolve()
+    return locate(path).resolve()
 
 
 @cache
