@@ -136,3 +136,16 @@ def test_failed_save_leaves_the_old_file(tmp_path: Path, stripes: Image.Image) -
         im.save(Broken(), target)
     assert target.read_bytes() == before
     assert [p.name for p in target.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("width", [40, 128, 256])
+def test_titles_of_a_sheet_stay_over_their_own_columns(width: int) -> None:
+    picture, long = Image.new("RGB", (width, 9)), "a network with a name that is far too long " * 2
+    blank, *titled = (
+        np.asarray(im.sheet([[picture, picture]], titles))[: -9 - 2 * 4]
+        for titles in (["", ""], [long, ""], ["", long])
+    )
+    inked = [np.flatnonzero((page != blank).any(axis=(0, 2))) for page in titled]
+    assert inked[0].size
+    assert inked[0].max() < 4 + width + 4  # the gap between
+    assert inked[1].min() >= 4 + width

@@ -208,20 +208,30 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return images
 
 
+def _length(text: str, size: int) -> float:
+    return ImageFont.load_default(size=size).getlength(text)
+
+
 def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int = 4) -> Image.Image:
     """Lay pictures out as a titled table on white, `gap` pixels apart.
 
-    Columns are as wide as their widest picture and rows as high as their highest.
+    Columns are as wide as their widest picture and rows as high as their highest. Titles are as large as all
+    of them fit, and cut where they would be too small to read.
     """
     widths = [max(picture.width for picture in column) for column in zip(*rows, strict=True)]
     heights = [max(picture.height for picture in row) for row in rows]
     size = max(10, min(22, min(widths) // 9))
-    font, top = ImageFont.load_default(size=size), gap + int(size * 1.6)
+    longest = max(_length(title, size) / width for title, width in zip(titles, widths, strict=True))
+    top, size = gap + int(size * 1.6), max(10, min(size, int(size / max(longest, 1.0))))
+    font = ImageFont.load_default(size=size)
     lefts = [gap + sum(widths[:j]) + j * gap for j in range(len(widths))]
     page = Image.new("RGB", (lefts[-1] + widths[-1] + gap, top + sum(heights) + gap * len(rows)), "white")
     pen = ImageDraw.Draw(page)
-    for left, title in zip(lefts, titles, strict=True):
-        pen.text((left, gap), title, "black", font)
+    for left, title, width in zip(lefts, titles, widths, strict=True):
+        fitting = title
+        while _length(fitting, size) > width and len(fitting) > 1:
+            fitting = fitting.removesuffix("…")[:-1] + "…"
+        pen.text((left, gap), fitting, "black", font)
     for row, height in zip(rows, heights, strict=True):
         for left, picture in zip(lefts, row, strict=True):
             page.paste(picture, (left, top))
