@@ -145,7 +145,7 @@ def ways_of(checkpoint: Path, settings: list[Fast], *, alternatives: bool) -> di
     ways = {"full": full.paint}
     for each in settings:
         name = f"side {each.side}, radius {each.radius}, eps {each.eps:g}"
-        ways[name] = Stylizer(generator, fast=each, **common).paint
+        ways[name] = Stylizer(generator, small=each, **common).paint
     side = settings[0].side
     if not alternatives:
         return ways

@@ -107,7 +107,7 @@ def way(case: Case, generator: nn.Module) -> Way:
         fast = Fast() if name == "quality=fast" else None
         multiple = getattr(generator, "multiple", 1)
         return Stylizer(
-            quicker(generator), multiple=multiple, output_filter=None, tile=None, device=device, fast=fast
+            quicker(generator), multiple=multiple, output_filter=None, tile=None, device=device, small=fast
         ).paint
     if name == "bf16" and device.type == "cpu" and not is_native("bf16-mixed"):
         raise UsageError("no native bf16 here: emulated, it is slower than float32 many times over")

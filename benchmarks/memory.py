@@ -44,7 +44,7 @@ def measure(name: str, width: int, height: int, tile: int, quality: str, tiles: 
         output_filter=OutputFilter(radius=1, eps=5e-3) if name == "whitebox" else None,
         tile=tile,
         tiles=tiles,  # type: ignore[arg-type]
-        fast=Fast() if quality == "fast" else None,
+        small=Fast() if quality == "fast" else None,
     )
     target = source.with_name("cartoon.png")
     small = source.with_name("small.png")

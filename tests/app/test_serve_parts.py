@@ -181,12 +181,12 @@ def test_two_jobs_never_paint_at_once(shelf: Shelf) -> None:
     assert len(most) == 12
 
 
-def test_colours_and_quality_reach_the_painter_as_it_calls_them() -> None:
-    wish = Wish("m", extras=(("keep_color", 0.5), ("quality", "fast")))
-    assert shelves.settings_of(wish) == {"keep_color": 0.5, "fast": Fast()}
-    assert shelves.settings_of(wish._replace(extras=(("quality", "full"),))) == {}
+def test_colours_and_quality_reach_the_painter(shelf: Shelf) -> None:
+    made = shelf.stylizer(Wish("m0", extras=(("keep_color", 0.5), ("quality", "fast"))))
+    assert (made.keep_color, made.small) == (0.5, Fast())
+    assert shelf.stylizer(Wish("m0", extras=(("quality", "auto"),))).small is None
     with pytest.raises(UsageError, match="quality=best"):
-        shelves.settings_of(wish._replace(extras=(("quality", "best"),)))
+        shelf.stylizer(Wish("m0", extras=(("quality", "best"),)))
 
 
 @pytest.mark.slow

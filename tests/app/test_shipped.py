@@ -58,6 +58,7 @@ def test_its_recipe_and_its_evaluation_compose(name: str) -> None:
     # Weights that have been changed without their card, or a recipe without its weights, differ here.
     loaded = load_generator(FOLDER / name)
     assert loaded.iteration == trained.iterations
+    assert loaded.painting.get("quality", "full") == trained.method.quality
     assert loaded.config["method"]["generator"] == OmegaConf.to_container(trained.method.generator)
 
 

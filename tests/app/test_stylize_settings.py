@@ -10,11 +10,15 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from PIL import Image
+from torch import nn
 
 from commands import Cli
+from toonlab.app.painter import stylizer
 from toonlab.app.painting import check_counts, encoding, painting_settings
 from toonlab.app.precision import is_native
+from toonlab.engine.checkpoint import Loaded
 from toonlab.errors import UsageError
+from toonlab.inference.broad import Broad
 from toonlab.inference.fast import Fast
 
 
@@ -46,7 +50,7 @@ def test_one_command_with_every_setting(cli: Cli, tmp_path: Path, photos: Path) 
 def test_a_mistake_is_one_line_and_paints_nothing(cli: Cli, tmp_path: Path, photos: Path) -> None:
     result = cli("stylize", "method=flow", "input=in", "output=out", "quality=best")
     assert result.returncode == 2
-    assert "quality=best: use one of full, fast" in result.stderr
+    assert "quality=best: use one of auto, full, fast, broad" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -84,8 +88,14 @@ def test_settings_reach_the_painting(composed: Callable[..., DictConfig]) -> Non
     words = ("keep_color=0.5", "quality=fast", "fast.side=32", "file_quality=60", "tiles=sampled")
     cfg = composed("method=flow", "input=in", "output=out", *words, config="stylize")
     settings = painting_settings(cfg, torch.device("cpu"))
-    assert settings["fast"] == Fast(side=32)  # the others as in conf/stylize.yaml
+    drawn = stylizer(Loaded(nn.Identity(), {}, {}, 0), device=torch.device("cpu"), tile=None, **settings)
+    assert drawn.small == Fast(side=32)  # the others as in conf/stylize.yaml
     assert (settings["keep_color"], settings["tiles"]) == (0.5, "sampled")
     assert encoding(cfg).file_quality == 60
     cfg = composed("method=flow", "input=in", "output=out", config="stylize")
-    assert painting_settings(cfg, torch.device("cpu"))["fast"] is None
+    settings = painting_settings(cfg, torch.device("cpu"))
+    for wish, small in (({}, None), ({"quality": "broad"}, Broad())):
+        loaded = Loaded(nn.Identity(), wish, {}, 0)
+        assert stylizer(loaded, device=torch.device("cpu"), tile=None, **settings).small == small
+        told = settings | {"quality": "full"}
+        assert stylizer(loaded, device=torch.device("cpu"), tile=None, **told).small is None

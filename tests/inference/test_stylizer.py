@@ -241,31 +241,31 @@ def test_kept_colours_are_the_same_in_tiles_and_fast() -> None:
     whole = stylizer(Negative(), keep_color=0.7).paint(photo)
     torch.testing.assert_close(stylizer(Negative(), keep_color=0.7, tile=32).paint(photo), whole)
     # Every pixel has the photo's chroma, whatever was painted small.
-    lifted = stylizer(Negative(), keep_color=1.0, fast=Fast(side=32)).paint(photo)
+    lifted = stylizer(Negative(), keep_color=1.0, small=Fast(side=32)).paint(photo)
     difference = lifted - photo
     torch.testing.assert_close(difference[:, 0], difference[:, 1], atol=1e-5, rtol=0)
     torch.testing.assert_close(difference[:, 0], difference[:, 2], atol=1e-5, rtol=0)
     # The negative is lifted exactly (below), so a share of its colours is the same share.
     fast = Fast(side=32, eps=1e-9)
     torch.testing.assert_close(
-        stylizer(Negative(), keep_color=0.7, fast=fast).paint(photo), whole, atol=1e-3, rtol=0
+        stylizer(Negative(), keep_color=0.7, small=fast).paint(photo), whole, atol=1e-3, rtol=0
     )
 
 
 def test_a_small_copy_larger_than_a_tile_is_painted_in_tiles() -> None:
     photo = images.from_uint8(torch.from_numpy(noise(1, 3, 90, 110)))
-    whole, tiled = (stylizer(Negative(), tile=tile, fast=Fast(side=80)).paint(photo) for tile in (None, 32))
+    whole, tiled = (stylizer(Negative(), tile=tile, small=Fast(side=80)).paint(photo) for tile in (None, 32))
     torch.testing.assert_close(tiled, whole)
 
 
 def test_fast_lifts_what_is_linear_in_the_photo_exactly() -> None:
     # The negative is `-1 · photo + 0` in every window: lifted, it is the full-size negative.
     photo = images.from_uint8(torch.from_numpy(noise(1, 3, 301, 423)))
-    lifted = stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint(photo)
+    lifted = stylizer(Negative(), small=Fast(side=64, eps=1e-9)).paint(photo)
     assert (lifted + photo).abs().max() < 1e-3
     pixels = Pixels(noise(301, 423, 3))
     target = Pixels(np.zeros((301, 423, 3), np.uint8))
-    stylizer(Negative(), fast=Fast(side=64, eps=1e-9)).paint_pixels(pixels, target)
+    stylizer(Negative(), small=Fast(side=64, eps=1e-9)).paint_pixels(pixels, target)
     assert np.abs(target.values.astype(int) - (255 - pixels.values.astype(int))).max() <= 1
 
 
@@ -277,7 +277,7 @@ def test_fast_paints_a_small_copy_and_small_pictures_in_full() -> None:
             seen.append(tuple(photo.shape[-2:]))
             return photo
 
-    fast = stylizer(Watch(), fast=Fast(side=40))
+    fast = stylizer(Watch(), small=Fast(side=40))
     for size in ((400, 200), (40, 20), (3, 5000), (1, 1)):
         assert fast.paint(torch.zeros(1, 3, *size)).shape == (1, 3, *size)
     assert seen == [(40, 20), (40, 20), (16, 48), (16, 16)]

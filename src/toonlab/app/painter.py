@@ -17,6 +17,7 @@ from toonlab.app.styles import chosen_style, with_packs
 from toonlab.engine.checkpoint import Loaded, in_style
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
+from toonlab.inference.quality import AUTO, small_copy
 from toonlab.inference.stylizer import OutputFilter, Stylizer
 from toonlab.shipped import DEFAULT, shipped
 
@@ -80,9 +81,31 @@ def drawer(cfg: DictConfig) -> nn.Module:
 
 
 def stylizer(
-    loaded: Loaded, *, device: torch.device, tile: int | None, strength: float = 1.0, **settings: Any
+    loaded: Loaded,
+    *,
+    device: torch.device,
+    tile: int | None,
+    strength: float = 1.0,
+    quality: str = AUTO,
+    fast: Mapping[str, Any] | None = None,
+    broad: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Stylizer:
-    """Make the painter ready for pictures of any size; `settings` are further ones of `Stylizer`."""
+    """Make the painter ready for pictures of any size.
+
+    Args:
+        loaded: the network and what it asks of its painter.
+        device: where it works.
+        tile: see `Stylizer`.
+        strength: see `Stylizer`.
+        quality: see `small_copy`; so are `fast` and `broad`, its settings.
+        fast: of `quality=fast`.
+        broad: of `quality=broad`.
+        settings: further ones of `Stylizer`.
+
+    Raises:
+        UsageError: a setting is out of range.
+    """
     return Stylizer(
         loaded.generator,
         multiple=getattr(loaded.generator, "multiple", 1),
@@ -90,5 +113,6 @@ def stylizer(
         strength=strength,
         tile=tile,
         device=device,
+        small=small_copy(quality, loaded.painting, fast=fast or {}, broad=broad or {}),
         **settings,
     )

@@ -5,31 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from toonlab.app.precision import check_painting
+from toonlab.app.setup import as_plain
 from toonlab.errors import UsageError, check_choice
 from toonlab.inference.batch import Outcome, stylize_all
 from toonlab.inference.cartoon_file import Encoding
-from toonlab.inference.fast import Fast
 from toonlab.inference.pipeline import stylize_piped
 from toonlab.inference.planning import Plan
+from toonlab.inference.quality import CHOICES, KINDS
 from toonlab.inference.stylizer import Stylizer
 
 
 def painting_settings(cfg: DictConfig, device: torch.device) -> dict[str, Any]:
-    """Return what `Stylizer` takes beyond checkpoint, device, tile and strength.
+    """Return what `painter.stylizer` takes beyond checkpoint, device, tile and strength.
 
     Raises:
         UsageError: a value is none of those allowed, or this CPU has no such arithmetic.
     """
-    check_choice("quality", cfg.quality, ["full", "fast"])
     check_painting(cfg.precision, device)
+    check_choice("quality", cfg.quality, CHOICES)
+    settings = {kind: as_plain(cfg[kind]) for kind in KINDS}
+    for kind, given in settings.items():
+        KINDS[kind](**given)  # refused now, not when the network has been loaded
     return {
         "keep_color": cfg.keep_color,
         "tiles": cfg.tiles,
         "precision": cfg.precision,
-        "fast": Fast(**OmegaConf.to_object(cfg.fast)) if cfg.quality == "fast" else None,  # type: ignore[arg-type]
+        "quality": cfg.quality,
+        **settings,
     }
 
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from toonlab import keyed
 from toonlab.engine.ema import Ema
+from toonlab.engine.quality import QUALITIES
 from toonlab.engine.ranks import collected
 from toonlab.engine.terms import Terms, check_names, weighted_sum
-from toonlab.errors import UsageError, did_you_mean
+from toonlab.errors import UsageError, check_choice, did_you_mean
 from toonlab.schedules import Hold, Schedule, as_schedule, is_off
 
 Images = dict[str, Tensor]
@@ -88,6 +89,7 @@ class ToonMethod(LightningModule):
         warmup_weights: Mapping[str, float | Schedule],
         seed: int,
         channels_last: bool = False,
+        quality: str = "full",
     ) -> None:
         super().__init__()
         if accumulate < 1:
@@ -101,6 +103,8 @@ class ToonMethod(LightningModule):
         self.warmup_weights = {name: as_schedule(weight) for name, weight in warmup_weights.items()}
         self.lr, self.accumulate, self.clip_norm, self.seed = as_schedule(lr), accumulate, clip_norm, seed
         self.warmup_iterations, self.channels_last = warmup_iterations, channels_last
+        check_choice("method.quality", quality, QUALITIES)
+        self.quality = quality
         self.iteration = 0
         self.config: dict[str, Any] = {}
         self.origin: dict[str, str] | None = None  # of weights that others trained: their licence goes on
@@ -316,7 +320,7 @@ class ToonMethod(LightningModule):
             "iteration": self.iteration,
             "scores": self.scores,
             "scored_at": self.scored_at,
-            "painting": self.painting(),
+            "painting": self.painting() | ({"quality": self.quality} if self.quality != "full" else {}),
             "config": self.config,
         }
         if self.origin:

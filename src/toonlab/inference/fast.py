@@ -46,34 +46,36 @@ class Fast:
                 f"fast.eps={self.eps} (above 0): out of range"
             )
 
+    def takes(self, height: int, width: int) -> bool:
+        """Whether a picture is painted small; the others are in full."""
+        return max(height, width) > self.side
 
-def paint_fast(
-    photo: Pixels,
-    cartoon: Pixels,
-    by: Fast,
-    *,
-    paint: Callable[[Tensor], Tensor],
-    recolour: Callable[[Tensor, Tensor], Tensor],
-    device: torch.device,
-) -> None:
-    """Paint a photo's small copy and lift it into the cartoon, strip by strip.
+    def paint(
+        self,
+        photo: Pixels,
+        cartoon: Pixels,
+        *,
+        paint: Callable[[Tensor], Tensor],
+        recolour: Callable[[Tensor, Tensor], Tensor],
+        device: torch.device,
+    ) -> None:
+        """Paint a photo's small copy and lift it into the cartoon, strip by strip.
 
-    Args:
-        photo: of any size.
-        cartoon: gets it, of the same size.
-        by: how.
-        paint: makes a cartoon of the small copy, `(1, 3, h, w)`.
-        recolour: gets a lifted cartoon and its photo; what it returns is written.
-        device: where all of that is computed.
-    """
-    size = photo.height, photo.width
-    small = smaller(photo, small_size(*size, by.side), device)
-    model = lift(small, paint(small), radius=by.radius, eps=by.eps)
-    everything = slice(0, size[1])
-    for start in range(0, size[0], STRIP):
-        rows = slice(start, min(start + STRIP, size[0]))
-        part = photo.read(rows, everything, device)
-        cartoon.write(rows, everything, recolour(lifted(model, part, rows, size), part))
+        Args:
+            photo: of any size.
+            cartoon: gets it, of the same size.
+            paint: makes a cartoon of the small copy, `(1, 3, h, w)`.
+            recolour: gets a lifted cartoon and its photo; what it returns is written.
+            device: where all of that is computed.
+        """
+        size = photo.height, photo.width
+        small = smaller(photo, small_size(*size, self.side), device)
+        model = lift(small, paint(small), radius=self.radius, eps=self.eps)
+        everything = slice(0, size[1])
+        for start in range(0, size[0], STRIP):
+            rows = slice(start, min(start + STRIP, size[0]))
+            part = photo.read(rows, everything, device)
+            cartoon.write(rows, everything, recolour(lifted(model, part, rows, size), part))
 
 
 def small_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -113,10 +115,15 @@ def lifted(model: Tensor, photo: Tensor, rows: slice, size: tuple[int, int]) -> 
         rows: of the full picture.
         size: of the full picture.
     """
-    above, below, share = _between(model.shape[-2], size[0], rows, photo.device)
-    few = torch.lerp(model.index_select(2, above), model.index_select(2, below), share[:, None])
-    large = F.interpolate(few, size=(few.shape[-2], size[1]), mode="bilinear", align_corners=False)
+    large = enlarged(model, rows, size)
     return torch.addcmul(large[:, 3:], large[:, :3], photo)
+
+
+def enlarged(small: Tensor, rows: slice, size: tuple[int, int]) -> Tensor:
+    """Return rows of a small picture enlarged to `size`, bilinearly, as `interpolate` enlarges the whole."""
+    above, below, share = _between(small.shape[-2], size[0], rows, small.device)
+    few = torch.lerp(small.index_select(2, above), small.index_select(2, below), share[:, None])
+    return F.interpolate(few, size=(few.shape[-2], size[1]), mode="bilinear", align_corners=False)
 
 
 def _between(small: int, large: int, rows: slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

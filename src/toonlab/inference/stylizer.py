@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from toonlab import images
 from toonlab.errors import UsageError, check_choice
-from toonlab.inference import cartoon_file, fast, photo_file, tiling
+from toonlab.inference import cartoon_file, photo_file, tiling
 from toonlab.inference.cartoon_file import Encoding
 from toonlab.inference.colour import keep_colour
-from toonlab.inference.fast import Fast
 from toonlab.inference.graphs import takes_statistics
 from toonlab.inference.pixels import Pixels
+from toonlab.inference.quality import Small
 from toonlab.inference.tiled import Tiled
 from toonlab.inference.windows import Window
 from toonlab.representations.surface import guided_filter
@@ -61,7 +61,7 @@ class Stylizer:
         tiles: of networks with norms that look at everything: `exact` gives what painting at once gives;
             `sampled` takes the norms' statistics from crops, 4 of 255 levels off on average.
         precision: of the generator's arithmetic.
-        fast: paint a small copy and lift it; None for full quality.
+        small: how large pictures are painted as a small copy and lifted; None for full quality.
 
     Raises:
         UsageError: a setting is out of range.
@@ -79,7 +79,7 @@ class Stylizer:
         keep_color: float = 0.0,
         tiles: Literal["exact", "sampled"] = "exact",
         precision: Precision = "fp32",
-        fast: Fast | None = None,
+        small: Small | None = None,
     ) -> None:
         if not 0 <= strength <= 1:
             raise UsageError(
@@ -101,7 +101,7 @@ class Stylizer:
         self.multiple, self.strength, self.keep_color = multiple, strength, keep_color
         self.tile = tile if tile is None else tile // multiple * multiple
         self.output_filter = output_filter if strength > 0 else None
-        self.precision, self.fast = precision, fast
+        self.precision, self.small = precision, small
         self.tiled = None
         if self.tile:
             self.tiled = Tiled(
@@ -137,9 +137,9 @@ class Stylizer:
         size = photo.height, photo.width
         everything = slice(0, size[0]), slice(0, size[1])
         with torch.inference_mode():
-            if self.fast and max(size) > self.fast.side:
+            if self.small and self.small.takes(*size):
                 how: dict[str, Any] = {"paint": self._small, "recolour": self._recoloured}
-                fast.paint_fast(photo, cartoon, self.fast, device=self.device, **how)
+                self.small.paint(photo, cartoon, device=self.device, **how)
             elif self._fits(*size):
                 whole = self._whole(photo.read(*everything, self.device), self._finish)
                 cartoon.write(*everything, whole)
@@ -202,8 +202,8 @@ class Stylizer:
         return done
 
     def at_once(self, height: int, width: int) -> bool:
-        """Whether pictures of a size are painted in one go: neither in tiles nor fast."""
-        if self.fast and max(height, width) > self.fast.side:
+        """Whether pictures of a size are painted in one go: neither in tiles nor as a small copy."""
+        if self.small and self.small.takes(height, width):
             return False
         return self._fits(height, width)
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from toonlab.app.serving.shelf import Shelf, Wish
 from toonlab.app.serving.work import KINDS
+from toonlab.inference.quality import AUTO, CHOICES
 
 ALONE = "no other"
 OWN = "its own"
@@ -72,11 +73,12 @@ class Settings:
             0, 1, value=0.0, step=0.05, label="Keep the photo's colours", elem_id="keep-color"
         )
         self.quality = gr.Radio(
-            ["full", "fast"],
-            value="full",
+            list(CHOICES),
+            value=AUTO,
             label="Quality",
             elem_id="quality",
-            info="fast paints a small copy and lifts it by the photo's edges",
+            info="fast paints a small copy and lifts it by the photo's edges; broad enlarges it: broader "
+            "lines and strokes; auto: what suits the network",
         )
         self.kind = gr.Radio(
             [("as the photo's", "auto"), *((kind, kind) for kind in KINDS)],

@@ -16,8 +16,7 @@ from toonlab.app import painter
 from toonlab.app.runtime import with_runtime
 from toonlab.app.serving.offers import Offer, load
 from toonlab.engine.checkpoint import Loaded, Styled, in_style
-from toonlab.errors import UsageError, check_choice
-from toonlab.inference.fast import Fast
+from toonlab.errors import UsageError
 from toonlab.inference.stylizer import Stylizer
 
 K = TypeVar("K")
@@ -32,17 +31,6 @@ class Wish(NamedTuple):
     style: tuple[tuple[str, float], ...] | None = None
     strength: float = 1.0
     extras: tuple[tuple[str, Any], ...] = ()
-
-
-def settings_of(wish: Wish) -> dict[str, Any]:
-    """Return the extras of a wish as the painter takes them.
-
-    Raises:
-        UsageError: the quality is none.
-    """
-    settings = dict(wish.extras)
-    check_choice("quality", quality := settings.pop("quality", "full"), ("full", "fast"))
-    return settings | ({"fast": Fast()} if quality == "fast" else {})
 
 
 class Shelf:
@@ -98,7 +86,7 @@ class Shelf:
             device=self.device,
             tile=self.cfg.tile if path is not None else None,
             strength=wish.strength if variant.filtered else 1.0,
-            **settings_of(wish),
+            **dict(wish.extras),
         )
         return _in_turn(made, self.turn)
 
