@@ -3,7 +3,7 @@
     python benchmarks/large_photos.py CHECKPOINT PHOTOS CARTOONS [--side 720] [--sheet sheet.png]
 
 Photos are cut to squares of `--side` pixels. The scores look at pictures of 224 pixels
-(conf/metrics/lite.yaml): what a large painting looks like from afar, as large as what the network learned from.
+(conf/metrics/lite.yaml): what a large painting looks like from afar, as large as the pictures learned from.
 What it looks like from nearby, the sheet shows.
 """
 

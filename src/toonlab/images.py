@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,8 +209,14 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return images
 
 
+@cache
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size=size)
+
+
 def _length(text: str, size: int) -> float:
-    return ImageFont.load_default(size=size).getlength(text)
+    length: float = _font(size).getlength(text)
+    return length
 
 
 def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int = 4) -> Image.Image:
@@ -223,7 +230,6 @@ def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int
     size = max(10, min(22, min(widths) // 9))
     longest = max(_length(title, size) / width for title, width in zip(titles, widths, strict=True))
     top, size = gap + int(size * 1.6), max(10, min(size, int(size / max(longest, 1.0))))
-    font = ImageFont.load_default(size=size)
     lefts = [gap + sum(widths[:j]) + j * gap for j in range(len(widths))]
     page = Image.new("RGB", (lefts[-1] + widths[-1] + gap, top + sum(heights) + gap * len(rows)), "white")
     pen = ImageDraw.Draw(page)
@@ -231,7 +237,7 @@ def sheet(rows: Sequence[Sequence[Image.Image]], titles: Sequence[str], gap: int
         fitting = title
         while _length(fitting, size) > width and len(fitting) > 1:
             fitting = fitting.removesuffix("…")[:-1] + "…"
-        pen.text((left, gap), fitting, "black", font)
+        pen.text((left, gap), fitting, "black", _font(size))
     for row, height in zip(rows, heights, strict=True):
         for left, picture in zip(lefts, row, strict=True):
             page.paste(picture, (left, top))

@@ -14,10 +14,9 @@ from toonlab.engine.terms import Terms
 from toonlab.errors import check_choice
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.perceptual import feature_distance
+from toonlab.methods.drawn import flow_terms, wants_drawn
 from toonlab.networks.frozen import Features
 from toonlab.representations.surface import Surface
-
-FLOW_TERMS = ("flow_pixel", "flow_content")
 
 
 class CartoonGAN(ToonMethod):
@@ -52,7 +51,7 @@ class CartoonGAN(ToonMethod):
         super().__init__(**common)
         if not init_weights[init]:
             self.warmup_iterations = 0
-        if any(name in FLOW_TERMS and weight != 0 for name, weight in init_weights[init].items()):
+        if wants_drawn(init_weights[init]):
             self.extras = (*self.extras, "drawn")
         self.discriminator, self.features, self.adversarial = discriminator, features, adversarial
         self.surface = surface
@@ -83,10 +82,7 @@ class CartoonGAN(ToonMethod):
             "content": lambda: feature_distance(
                 self.features(views["cartoon"]), self._target(batch["photo"])
             ),
-            "flow_pixel": lambda: F.l1_loss(views["cartoon"], batch["drawn"]),
-            "flow_content": lambda: feature_distance(
-                self.features(views["cartoon"]), self._target(batch["drawn"])
-            ),
+            **flow_terms(views["cartoon"], batch, self.features, self._target),
             "colour": lambda: F.l1_loss(self.surface(views["cartoon"]), self.surface(batch["photo"])),
         }
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from toonlab.engine.method import Images
 from toonlab.engine.terms import Terms
-from toonlab.losses.perceptual import feature_distance
+from toonlab.methods.drawn import FLOW_TERMS, flow_terms, wants_drawn
 from toonlab.methods.whitebox import WhiteBox
 from toonlab.networks.frozen import Features
 from toonlab.networks.projected import FeatureJudges
-from toonlab.schedules import is_off
 
 
 class ProjectedWhiteBox(WhiteBox):
@@ -31,9 +29,9 @@ class ProjectedWhiteBox(WhiteBox):
     """
 
     def __init__(self, *, d_projected: FeatureJudges, projected: Features, **common: Any) -> None:
+        common["weights"] = {**dict.fromkeys(FLOW_TERMS, 0.0), **common["weights"]}  # older runs go on
         super().__init__(**common)
-        weights = [*self.weights.items(), *self.warmup_weights.items()]
-        if any(name.startswith("flow_") and not is_off(weight) for name, weight in weights):
+        if wants_drawn(self.weights, self.warmup_weights):
             self.extras = (*self.extras, "drawn")
         self.d_projected, self.projected = d_projected, projected
 
@@ -44,10 +42,7 @@ class ProjectedWhiteBox(WhiteBox):
         return {
             **super().generator_terms(batch, views),
             "projected": lambda: self.adversarial.fool(self._judged(views["cartoon"])),
-            "flow_pixel": lambda: F.l1_loss(views["cartoon"], batch["drawn"]),
-            "flow_content": lambda: feature_distance(
-                self.features(views["cartoon"]), self._target(batch["drawn"])
-            ),
+            **flow_terms(views["cartoon"], batch, self.features, self._target),
         }
 
     def discriminator_terms(self, batch: Images, views: Images) -> Terms:

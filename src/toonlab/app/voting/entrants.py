@@ -116,7 +116,7 @@ def _checkpoint(path: Path, others: list[str]) -> Path:
     if not path.exists() and str(path) not in shipped():
         raise UsageError(
             f"runs: {path}: no such run folder or file{did_you_mean(str(path), [*others, *shipped()])}; "
-            f"without training there are {', '.join(others)}"
+            f"without training there are {', '.join([*others, *shipped()])}"
         )
     return locate(path).resolve()
 
