@@ -22,6 +22,7 @@ from commands import Cli
 from styled import checkpoint, styled
 from toonlab.app import evaluate, export, stylize
 from toonlab.app.cli import CONF, register_resolvers
+from toonlab.app.export_quality import loss
 from toonlab.engine.checkpoint import load_generator, write_imported
 from toonlab.errors import UsageError
 from toonlab.inference import litert_file, onnx_file
@@ -145,6 +146,18 @@ def test_what_loses_too_much_is_refused_with_its_numbers(tmp_path: Path, whitebo
     assert found["photos"] == 1  # the other one gave the ranges
     assert 20 < found["psnr"] < 80
     assert f"PSNR {found['psnr']:.1f} dB" in caplog.text
+
+
+def test_a_file_is_compared_with_its_networks_full_quality(tmp_path: Path, whitebox: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    state, config = load_generator(whitebox).generator.state_dict(), {"method": {"generator": NODE}}
+    write_imported(whitebox, state, painting=PAINTING | {"quality": "broad"}, config=config, origin={})
+    run(export, "kind=onnx", f"ckpt={whitebox}", f"output={tmp_path / 'model.onnx'}")
+    photo = (
+        torch.rand(3, 482, 484, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    )  # large enough for broad
+    assert loss(tmp_path / "model.onnx", load_generator(whitebox), [photo])["psnr"] > 60
 
 
 def test_a_bundle_paints_bit_by_bit_and_is_scored(tmp_path: Path, whitebox: Path, paint) -> None:

@@ -92,7 +92,7 @@ def loss(path: Path, loaded: Loaded, photos: Sequence[Tensor]) -> dict[str, floa
     """
     session = session_of(path, wanted_by=f"precision of {path}")
     own = loaded._replace(generator=copy.deepcopy(loaded.generator))
-    reference = stylizer(own, device=torch.device("cpu"), tile=None)
+    reference = stylizer(own, device=torch.device("cpu"), tile=None, quality="full")  # as the file paints
     network = EfficientNetLite0(taps=["block2", "block4", "block10"], scale=1.0).eval()
     squares, levels, distances, scale = [], [], [], []
     for photo in photos:
