@@ -99,6 +99,13 @@ def test_a_checkpoint_holds_no_frozen_network_and_needs_no_code(tmp_path: Path, 
     assert loaded.painting == method.painting()
 
 
+def test_a_checkpoint_says_how_large_photos_are_best_painted(tmp_path: Path) -> None:
+    run("whitebox", tmp_path, 1, quality="broad")
+    assert load_generator(tmp_path).painting["quality"] == "broad"
+    with pytest.raises(UsageError, match=r"method.quality=bread: use one of full.*did you mean 'broad'"):
+        run("whitebox", tmp_path / "other", 1, quality="bread")
+
+
 def test_a_kill_in_the_middle_of_a_save_leaves_the_old_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,10 @@ def run(cfg: DictConfig) -> None:
     log.info("%s\nwritten to %s, with .csv, .json and %s", markdown(board), output / OURS[1], OURS[3])
 
 
+NO_MATTER = ("cache_dir", "workers", "teacher")
+"""Settings of the data that change no score; the teacher draws for training alone."""
+
+
 def _by_name(networks: Any) -> Any:
     plain = as_plain(networks)
     return plain if isinstance(plain, Mapping | list) else [plain, "photo"]
@@ -89,7 +93,8 @@ def _entry(
     reports = {}
     for style, cartoons in styles.items():
         own = _with(cfg, cartoons=cartoons, strength=model.settings.get("strength", 1.0))
-        how = {"data": as_plain(own.data), "metrics": as_plain(cfg.metrics)}
+        data = {key: value for key, value in as_plain(own.data).items() if key not in NO_MATTER}
+        how = {"data": data, "metrics": as_plain(cfg.metrics)}
         about = _who(model) | how | {"seed": cfg.seed, "resamples": cfg.resamples}
         path = folder / style / "report.json"
         if (kept := _kept(path, about)) is None:
