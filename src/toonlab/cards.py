@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from toonlab.digests import file_sha256
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, is_number
 
 CARD = "card.yaml"
 FOLDERS = ("photos", "cartoons", "val_photos", "val_cartoons")
@@ -65,7 +65,7 @@ def read_card(path: Path) -> Card:
     """
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Card(
+        card = Card(
             name=str(said["name"]),
             recipe=[str(each) for each in said["recipe"]],
             evaluation=[str(each) for each in said["evaluation"]],
@@ -76,10 +76,17 @@ def read_card(path: Path) -> Card:
             },
             about=dict(said["about"]),
         )
+        if not card.scores:
+            raise ValueError("scores: none is named")
+        for name, each in card.scores.items():
+            if not (is_number(each.value) and is_number(each.tolerance) and each.tolerance >= 0):
+                raise ValueError(f"scores.{name}: {each.value} ± {each.tolerance}")
+        return card
     except OSError as error:
         raise UsageError(f"card={path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"card={path}: not a card ({type(error).__name__}: {error})") from error
+        why = " ".join(str(error).split())
+        raise UsageError(f"card={path}: not a card ({type(error).__name__}: {why})") from error
 
 
 def described(folder: Path) -> dict[str, Any]:

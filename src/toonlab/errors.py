@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -28,3 +29,8 @@ def check_choice(key: str, value: str, known: Iterable[str]) -> None:
     known = list(known)
     if value not in known:
         raise UsageError(f"{key}={value}: use one of {', '.join(known)}{did_you_mean(str(value), known)}")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number: no word, NaN or infinity, as YAML may hold them."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

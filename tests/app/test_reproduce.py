@@ -159,3 +159,69 @@ def test_mistakes_are_one_line(
         reproduce.run(composed(*(f"{key}={value}" for key, value in given.items()), config="reproduce"))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def reproduced(
+    composed: Callable[..., DictConfig], path: Path, pictures: Path, output: Path, *more: str
+) -> None:
+    words = (f"card={path}", f"pictures={pictures}", f"output={output}", *more)
+    reproduce.run(composed(*words, config="reproduce"))
+
+
+def test_a_folder_goes_on_with_what_was_begun_there_alone(
+    composed: Callable[..., DictConfig], tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def command(script: str, *arguments: str) -> None:
+        ran.append(script)
+        if script == "eval":
+            report = tmp_path / "again" / "scores" / "report.json"
+            report.parent.mkdir(parents=True)
+            report.write_text(json.dumps({"scores": {"kid_effnetlite0": {"value": 0.1}}}))
+
+    monkeypatch.setattr(reproduce, "_command", command)
+    path = card(pictures, tmp_path / "card.yaml", kid_effnetlite0={"value": 0.1, "tolerance": 0.01})
+    again = tmp_path / "again"
+    reproduced(composed, path, pictures, again)
+    reproduced(composed, path, pictures, again)  # goes on: nothing is left to do
+    assert ran == ["train", "eval"]
+    with pytest.raises(UsageError, match="was begun with other overrides"):
+        reproduced(composed, path, pictures, again, "overrides=['trainer=gpu']")
+    said = yaml.safe_load(path.read_text())
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(said | {"recipe": ["experiment=cartoongan_peppercarrot"]}))
+    with pytest.raises(UsageError, match="was begun with other recipe"):
+        reproduced(composed, other, pictures, again)
+    (pictures / "photos" / "0.png").unlink()
+    with pytest.raises(UsageError, match="was begun with other pictures"):
+        reproduced(composed, path, pictures, again, "other_pictures=true")
+    with pytest.raises(UsageError, match="holds something that is no reproduction"):
+        reproduced(composed, path, pictures, pictures, "other_pictures=true")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"scores": {}}, "scores: none is named"),
+        ({"scores": {"kid": {"value": 0.1, "tolerance": float("nan")}}}, "scores.kid: 0.1 ± nan"),
+        ({"scores": {"kid": {"value": 0.1, "tolerance": -1}}}, "scores.kid: 0.1 ± -1"),
+        ({"evaluation": ["resamplesx=0"]}, "evaluation=.*resamplesx"),
+    ],
+)
+def test_a_bad_card_is_refused_before_the_training(
+    composed: Callable[..., DictConfig], tmp_path: Path, pictures: Path, change: dict[str, Any], words: str
+) -> None:
+    path = card(pictures, tmp_path / "card.yaml", kid={"value": 0.1, "tolerance": 0.01})
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))
+    with pytest.raises(UsageError, match=words) as error:
+        reproduced(composed, path, pictures, tmp_path / "again")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_card_that_is_no_yaml_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text("name: [a\nrecipe: }\n")
+    with pytest.raises(UsageError, match="not a card") as error:
+        read_card(tmp_path / "card.yaml")
+    assert "\n" not in str(error.value)

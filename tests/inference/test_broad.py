@@ -104,7 +104,13 @@ def test_kept_colours_are_the_photos_own() -> None:
     torch.testing.assert_close(difference[:, 0], difference[:, 1], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("changes", [{"side": 8}, {"most": 0.5}, {"ink": -1.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"side": 8}, {"side": "abc"}, {"side": 48.5}),
+        *({"most": 0.5}, {"most": float("nan")}, {"ink": -1.0}, {"ink": float("inf")}, {"ink": float("nan")}),
+    ],
+)
 def test_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"broad.{next(iter(changes))}="):
         Broad(**changes)

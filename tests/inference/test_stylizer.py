@@ -283,7 +283,9 @@ def test_fast_paints_a_small_copy_and_small_pictures_in_full() -> None:
     assert seen == [(40, 20), (40, 20), (16, 48), (16, 16)]
 
 
-@pytest.mark.parametrize("changes", [{"side": 8}, {"radius": 0}, {"eps": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"side": 8}, {"side": "abc"}, {"radius": 0}, {"eps": 0.0}, {"eps": float("nan")}]
+)
 def test_fast_settings_out_of_range_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"fast.{next(iter(changes))}="):
         Fast(**changes)

@@ -6,18 +6,25 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from toonlab.app.cli import PROJECT
+from toonlab.app.cli import CONF, PROJECT
 from toonlab.app.setup import as_plain
-from toonlab.cards import CARD, Card, Compared, compare, differences, read_card
+from toonlab.cards import CARD, FOLDERS, Card, Compared, compare, described, differences, read_card
+from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
 from toonlab.shipped import shipped
 
 log = logging.getLogger(__name__)
+
+RECORD = "reproduction.json"
+"""In the output folder: what was begun there."""
 
 
 def run(cfg: DictConfig) -> None:
@@ -38,7 +45,9 @@ def run(cfg: DictConfig) -> None:
     output = (
         Path(cfg.output).expanduser() if cfg.output else Path(cfg.outputs_dir) / "reproduce" / card.name
     ).resolve()
+    _check_evaluation(card)
     trained, report = output / "run", output / "scores" / "report.json"
+    _settle(output, _told(card, pictures, as_plain(cfg.overrides)))
     if not report.exists():
         if not _is_finished(trained):
             _command("train", *_training(card, pictures, trained, as_plain(cfg.overrides)))
@@ -52,6 +61,51 @@ def run(cfg: DictConfig) -> None:
         log.error("%s: not reproduced; the run is in %s", card.name, trained)
         sys.exit(1)
     log.info("%s: reproduced, in %s", card.name, trained)
+
+
+def _told(card: Card, pictures: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what a training and its scores depend on."""
+    seen = {name: described(pictures / name) for name in FOLDERS}
+    lists = {
+        "recipe": list(card.recipe),
+        "evaluation": list(card.evaluation),
+        "overrides": list(overrides),
+    }
+    return {**lists, "pictures": seen}
+
+
+def _settle(output: Path, told: Mapping[str, Any]) -> None:
+    """Go on in a folder with what was begun there, and with nothing else.
+
+    Raises:
+        UsageError: something else was.
+    """
+    record = output / RECORD
+    if record.is_file():
+        before = json.loads(record.read_text(encoding="utf-8"))
+        if others := [key for key, value in told.items() if before.get(key) != value]:
+            raise UsageError(
+                f"output={output}: was begun with other {', '.join(others)}; name another folder"
+            )
+    elif output.exists() and any(output.iterdir()):
+        raise UsageError(f"output={output}: holds something that is no reproduction; name another folder")
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        write_whole(record, json.dumps(told, indent=1) + "\n")
+
+
+def _check_evaluation(card: Card) -> None:
+    """Refuse what `src/eval.py` would, before the training and not after it."""
+    words = ["ckpt=run", "data=unpaired", *card.evaluation]
+    try:
+        if GlobalHydra.instance().is_initialized():
+            compose("eval", words)
+        else:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                compose("eval", words)
+    except Exception as error:  # Hydra's and OmegaConf's have no common class of their own
+        why = str(error).splitlines()[0]
+        raise UsageError(f"card={card.name}: evaluation={list(card.evaluation)}: {why}") from error
 
 
 def table(found: Sequence[Compared]) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, is_number
 from toonlab.inference.fast import STRIP, enlarged, smaller
 from toonlab.inference.pixels import Pixels
 from toonlab.representations.shock import reach, shock_filter
@@ -34,7 +34,8 @@ class Broad:
     ink: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.side < 16 or self.most < 1 or self.ink < 0:
+        sound = isinstance(self.side, int) and is_number(self.most) and is_number(self.ink)
+        if not sound or self.side < 16 or self.most < 1 or self.ink < 0:
             raise UsageError(
                 f"broad.side={self.side} (16 pixels or more), broad.most={self.most} (1 or more), "
                 f"broad.ink={self.ink} (0 or more): out of range"

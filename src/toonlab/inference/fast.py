@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, is_number
 from toonlab.inference.pixels import Pixels
 from toonlab.representations.surface import linear_model
 
@@ -40,7 +40,8 @@ class Fast:
     eps: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.side < 16 or self.radius < 1 or not self.eps > 0:
+        whole = isinstance(self.side, int) and isinstance(self.radius, int)
+        if not whole or not is_number(self.eps) or self.side < 16 or self.radius < 1 or not self.eps > 0:
             raise UsageError(
                 f"fast.side={self.side} (16 pixels or more), fast.radius={self.radius} (1 or more), "
                 f"fast.eps={self.eps} (above 0): out of range"

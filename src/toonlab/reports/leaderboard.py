@@ -96,7 +96,8 @@ def markdown(board: Board) -> str:
         f"features {first['protocol']['features']['extractor']}. In brackets 95 % intervals over images "
         "(bootstrap), not over trainings. KID ratio: KID of the painted photos over that of the untouched, "
         "between the same sets.",
-        f"GMACs and ms: a frame of {width}x{height}, as `src/stylize.py` paints by default; medians, in "
+        f"GMACs: the network on a whole frame of {width}x{height}; ms: that frame as `src/stylize.py` paints "
+        "it by default, which may be a smaller copy (`quality=`); medians, in "
         f"turn, on {board.about['device']}."
         + (f" Flicker: warp error on {board.film}." if board.film else ""),
     ]
