@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from toonlab import images
 from toonlab.engine.quality import QUALITIES
 from toonlab.errors import UsageError
-from toonlab.inference import broad as module
+from toonlab.inference import fast as module
 from toonlab.inference.broad import Broad
 from toonlab.inference.fast import enlarged
 from toonlab.inference.pixels import Pixels

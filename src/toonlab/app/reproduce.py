@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> None:
     ).resolve()
     _check_evaluation(card)
     trained, report = output / "run", output / "scores" / "report.json"
-    _settle(output, _told(card, pictures, as_plain(cfg.overrides)))
+    _settle(output, _told(card, pictures if others else None, as_plain(cfg.overrides)))
     if not report.exists():
         if not _is_finished(trained):
             _command("train", *_training(card, pictures, trained, as_plain(cfg.overrides)))
@@ -63,9 +63,9 @@ def run(cfg: DictConfig) -> None:
     log.info("%s: reproduced, in %s", card.name, trained)
 
 
-def _told(card: Card, pictures: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what a training and its scores depend on."""
-    seen = {name: described(pictures / name) for name in FOLDERS}
+def _told(card: Card, others: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what a training and its scores depend on; `others` are pictures that are not the card's."""
+    seen = {name: described(others / name) for name in FOLDERS} if others else dict(card.pictures)
     lists = {
         "recipe": list(card.recipe),
         "evaluation": list(card.evaluation),

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toonlab.errors import UsageError, is_number
-from toonlab.inference.fast import STRIP, enlarged, smaller
+from toonlab.inference.fast import enlarged, in_strips, smaller
 from toonlab.inference.pixels import Pixels
 from toonlab.representations.shock import reach, shock_filter
 
@@ -60,16 +60,16 @@ class Broad:
         small = smaller(photo, (round(height / times), round(width / times)), device)
         painted, grey = paint(small).clamp(-1, 1), small.mean(1, keepdim=True)
         scale, steps = SOFT * times, round(STEPS * times)
-        margin, everything = reach(scale, steps), slice(0, width)
-        for start in range(0, height, STRIP):
-            rows = slice(start, min(start + STRIP, height))
+        margin = reach(scale, steps)
+
+        def finished(part: Tensor, rows: slice) -> Tensor:
             above, below = max(rows.start - margin, 0), min(rows.stop + margin, height)
             soft = enlarged(painted, slice(above, below), (height, width))
             sharp = shock_filter(soft, scale, steps)[:, :, rows.start - above : rows.stop - above]
-            part = photo.read(rows, everything, device)
             lost = enlarged(grey, rows, (height, width)) - part.mean(1, keepdim=True)
-            drawn = sharp - self.ink * F.relu(lost - GRAIN)
-            cartoon.write(rows, everything, recolour(drawn, part))
+            return recolour(sharp - self.ink * F.relu(lost - GRAIN), part)
+
+        in_strips(photo, cartoon, finished, device)
 
 
 SOFT = 0.8

@@ -72,11 +72,17 @@ class Fast:
         size = photo.height, photo.width
         small = smaller(photo, small_size(*size, self.side), device)
         model = lift(small, paint(small), radius=self.radius, eps=self.eps)
-        everything = slice(0, size[1])
-        for start in range(0, size[0], STRIP):
-            rows = slice(start, min(start + STRIP, size[0]))
-            part = photo.read(rows, everything, device)
-            cartoon.write(rows, everything, recolour(lifted(model, part, rows, size), part))
+        in_strips(photo, cartoon, lambda part, rows: recolour(lifted(model, part, rows, size), part), device)
+
+
+def in_strips(
+    photo: Pixels, cartoon: Pixels, finished: Callable[[Tensor, slice], Tensor], device: torch.device
+) -> None:
+    """Fill a cartoon strip by strip: `finished` gets a strip of the photo and which rows it is."""
+    everything = slice(0, photo.width)
+    for start in range(0, photo.height, STRIP):
+        rows = slice(start, min(start + STRIP, photo.height))
+        cartoon.write(rows, everything, finished(photo.read(rows, everything, device), rows))
 
 
 def small_size(height: int, width: int, side: int) -> tuple[int, int]:
