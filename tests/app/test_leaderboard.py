@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig
 from PIL import Image
+from torch import nn
 
 from commands import Cli
 from films import film
 from marked import scene
 from served import filtered
 from toonlab.app import leaderboard
+from toonlab.digests import file_sha256
 from toonlab.errors import UsageError
+from toonlab.metrics import features
 
 
 @pytest.fixture
@@ -95,6 +99,50 @@ def test_mistakes_are_one_line(
         leaderboard.run(composed(*named, *kept, change, config="leaderboard"))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.fixture
+def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Random weights that pass for Inception's; those are a download."""
+    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    monkeypatch.setattr(fidelity, "load_state_dict_from_url", lambda *args, **kwargs: {})
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.Module, "load_state_dict", lambda self, state: None)
+        random = fidelity.FeatureExtractorInceptionV3("random", ["2048"])
+    path = tmp_path / "inception.pth"
+    torch.save(random.state_dict(), path)
+    monkeypatch.setattr(features, "INCEPTION_SHA256", file_sha256(path))
+    return path
+
+
+def test_canonical_fid_where_its_weights_are_and_else_the_page_says_so(
+    composed: Callable[..., DictConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    inception: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    short = [word for word in words if not word.startswith(("film", "rounds", "resamples"))]
+    short += ["networks={Untouched: photo}", "rounds=0", "resamples=0", "film=null"]
+    page = tmp_path / "board" / "leaderboard.md"
+    leaderboard.run(composed(*short, config="leaderboard"))
+    assert page.read_text().count("| no weights |") == 3
+
+    named = f"canonical.weights={inception}"
+    leaderboard.run(composed(*short, named, config="leaderboard"))
+    board = json.loads((tmp_path / "board" / "leaderboard.json").read_text())
+    scores = board["entries"][0]["canonical"]["valid"]["scores"]
+    assert scores["fid"]["value"] == scores["fid"]["source_as_is"]  # the photos as they are
+    assert "no weights" not in page.read_text()
+
+    with pytest.raises(UsageError) as told:
+        leaderboard.run(composed(*short, "canonical.weights=no.pth", config="leaderboard"))
+    assert "no weights at no.pth" in str(told.value)
+    assert "canonical.weights=FILE, or leave it out, canonical=null" in str(told.value)
+    leaderboard.run(composed(*short, "canonical=null", config="leaderboard"))
+    assert "Inception" not in page.read_text()
 
 
 def test_a_page_of_somebody_else_stays(

@@ -81,6 +81,26 @@ def test_what_is_not_known_is_left_empty() -> None:
     assert "| 0.5 |  |  |  |  |" in text
 
 
+def test_the_canonical_fid_is_a_column_of_its_own_or_says_that_it_is_not_there() -> None:
+    mine = entry("mine", kid=0.05)
+    assert "Inception" not in markdown(board(mine))  # not asked for
+    without = markdown(board(mine)._replace(no_canonical="nobody has the weights"))
+    assert "| FID of Inception ↓ |" in without
+    assert without.count("| no weights |") == 3  # the network, the photos, the style against itself
+    assert "FID: not computed; nobody has the weights." in without
+
+    fid = {"value": 123.4, "source_as_is": 150.0, "real_vs_real": 90.0, "n": 75}
+    kid = {"value": 0.11, "source_as_is": 0.2, "real_vs_real": 0.0, "n": 75}
+    inception = {"scores": {"kid": kid, "fid": fid}, "intervals": {"fid": [120.0, 130.0]}}
+    known = board(mine._replace(canonical={"validation": inception}))
+    rows = [line for line in markdown(known).splitlines() if line.startswith("| ")]
+    place = rows[0].split(" | ").index("FID of Inception ↓")
+    assert [row.split(" | ")[place] for row in rows[2:]] == ["123.4 [120, 130]", "150", "90"]
+    assert len({row.count("|") for row in rows}) == 1
+    table = list(csv.DictReader(io.StringIO(spreadsheet(known))))
+    assert [row["value"] for row in table if row["score"] in ("fid", "kid")] == ["123.4", "0.11"]
+
+
 def test_the_spreadsheet_has_every_score() -> None:
     rows = list(csv.DictReader(io.StringIO(spreadsheet(board(entry("a", kid=0.05, interval=(0.04, 0.06)))))))
     kid = next(row for row in rows if row["score"] == "kid_x")

@@ -9,25 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
 from toonlab import images as im
-from toonlab.app.evaluate import score
-from toonlab.app.evaluate_film import film_named, score_film
-from toonlab.app.painter import stylizer
-from toonlab.app.reporting.found import kept_report
+from toonlab.app.evaluate_film import film_named
+from toonlab.app.reporting.entry import entry, painter, with_settings
 from toonlab.app.setup import as_plain, device_named, environment, make, quiet
-from toonlab.app.voting.entrants import entrants, loading
+from toonlab.app.voting.entrants import entrants
 from toonlab.digests import file_sha256
-from toonlab.engine.checkpoint import Loaded
 from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
-from toonlab.inference.cost import gmacs, milliseconds, parameters
+from toonlab.inference.cost import milliseconds
 from toonlab.inference.sample_photos import crops, sample_photos
-from toonlab.inference.stylizer import Stylizer
+from toonlab.metrics.features import NoInceptionError
 from toonlab.reports.leaderboard import Board, Entry, markdown, spreadsheet
 from toonlab.votes.manifest import Model
 
@@ -57,8 +53,10 @@ def run(cfg: DictConfig) -> None:
             f"output={output}: holds a {OURS[1]} that is not this command's; name another folder"
         )
     output.mkdir(parents=True, exist_ok=True)
+    canonical, why_not = _canonical(cfg)
     entries = [
-        _entry(cfg, model, styles, output, digest) for model in tqdm(models, desc="networks", unit="network")
+        entry(cfg, model, output, film=digest, canonical=canonical)
+        for model in tqdm(models, desc="networks", unit="network")
     ]
     if cfg.rounds:
         entries = _timed(cfg, models, entries)
@@ -68,6 +66,7 @@ def run(cfg: DictConfig) -> None:
         film=film.name if film else None,
         frame=(int(cfg.frame[0]), int(cfg.frame[1])),
         about={**environment(), "device": str(device_named(cfg.device)), "size": int(cfg.size)},
+        no_canonical=why_not,
     )
     write_whole(output / OURS[0], json.dumps(board.plain(), indent=1) + "\n")
     write_whole(output / OURS[1], markdown(board))
@@ -76,98 +75,51 @@ def run(cfg: DictConfig) -> None:
     log.info("%s\nwritten to %s, with .csv, .json and %s", markdown(board), output / OURS[1], OURS[3])
 
 
-NO_MATTER = ("cache_dir", "workers", "teacher")
-"""Settings of the data that change no score; the teacher draws for training alone."""
-
-
 def _by_name(networks: Any) -> Any:
     plain = as_plain(networks)
     return plain if isinstance(plain, Mapping | list) else [plain, "photo"]
 
 
-def _entry(
-    cfg: DictConfig, model: Model, styles: Mapping[str, str], output: Path, digest: str | None
-) -> Entry:
-    """Score one network against every style, and its flicker on the film of that digest."""
-    folder = output / "scores" / model.name.replace("/", "_")
-    reports = {}
-    for style, cartoons in styles.items():
-        own = _with(cfg, cartoons=cartoons, strength=model.settings.get("strength", 1.0))
-        data = {key: value for key, value in as_plain(own.data).items() if key not in NO_MATTER}
-        how = {"data": data, "metrics": as_plain(cfg.metrics)}
-        about = _who(model) | how | {"seed": cfg.seed, "resamples": cfg.resamples}
-        path = folder / style / "report.json"
-        if (kept := _kept(path, about)) is None:
-            log.info("%s, %s", model.name, style)
-            score(own, _loaded(model), make(own, "data", extras=[]), "all", path.parent, about)
-            kept = kept_report(path)
-        reports[style] = kept or {}
-    film = None
-    if digest:
-        about = _who(model) | {"film_sha256": digest, "film_frames": cfg.film_frames}
-        path = folder / "film" / "report.json"
-        if (film := _kept(path, about)) is None:
-            told = _with(cfg, painted=None, temporal="none")
-            score_film(told, path.parent, about, _painter(cfg, model))
-            film = kept_report(path)
-    network = _loaded(model, "runtime=torch").generator
-    countable = isinstance(network, nn.Module) and any(True for _ in network.parameters())
-    return Entry(
-        name=model.name,
-        reports=reports,
-        film=film,
-        parameters=parameters(network) if countable else None,
-        gmacs=gmacs(network, *cfg.frame) if countable else None,
-        milliseconds=None,
-    )
+def _canonical(cfg: DictConfig) -> tuple[dict[str, Any] | None, str | None]:
+    """Return `metrics` for the canonical FID; or None and, where it was asked for, why it cannot be had.
 
-
-def _with(cfg: DictConfig, **settings: Any) -> DictConfig:
-    changed = cfg.copy()
-    OmegaConf.set_struct(changed, False)
-    for key, value in settings.items():
-        changed[key] = value
-    return changed
-
-
-def _who(model: Model) -> dict[str, Any]:
-    return {"network": model.name, "sha256": model.sha256, "settings": dict(model.settings)}
-
-
-def _kept(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a report that is there already and is about the same."""
-    report = kept_report(path)
-    same = report and all(report["about"].get(key) == value for key, value in about.items())
-    return report if same else None
-
-
-def _loaded(model: Model, *overrides: str) -> Loaded:
-    load = loading(model, *overrides)
-    return load() if load else Loaded(nn.Identity(), {}, {}, 0)
-
-
-def _painter(cfg: DictConfig, model: Model) -> Stylizer:
-    strength = model.settings.get("strength", 1.0)
-    return stylizer(_loaded(model), device=device_named(cfg.device), tile=None, strength=strength)
+    Raises:
+        UsageError: weights were named and are not there, or are other ones.
+    """
+    if cfg.canonical is None:
+        return None, None
+    features = as_plain(cfg.canonical)
+    if features["_target_"] == as_plain(cfg.metrics)["features"]["_target_"]:
+        return None, None  # every score is of it already
+    try:
+        make(cfg, "canonical")
+    except NoInceptionError as error:
+        said = str(error).replace("metrics.features.", "canonical.")
+        said = said.replace("use metrics=lite, which needs neither", "leave it out, canonical=null")
+        if features.get("weights"):
+            raise UsageError(said) from error
+        log.warning("no canonical FID: %s", said.removeprefix("metrics=inception: "))
+        return None, "Inception's weights of 2015 are a download and were not at hand"
+    return {**as_plain(cfg.metrics), "features": features, "monitor": "fid"}, None
 
 
 def _timed(cfg: DictConfig, models: list[Model], entries: list[Entry]) -> list[Entry]:
-    painters = {model.name: _painter(cfg, model) for model in models if model.kind != "photo"}
+    painters = {model.name: painter(cfg, model) for model in models if model.kind != "photo"}
     frame = crops(sample_photos(), 1, *cfg.frame)
     frame = torch.nn.functional.interpolate(frame, size=tuple(cfg.frame), mode="bilinear")
     found = milliseconds(painters, frame, rounds=cfg.rounds)
-    return [entry._replace(milliseconds=found.get(entry.name)) for entry in entries]
+    return [each._replace(milliseconds=found.get(each.name)) for each in entries]
 
 
 def _sheet(cfg: DictConfig, models: list[Model]) -> Image.Image:
     """The same photos painted by all, whole, as large as they are scored."""
     first = next(iter(as_plain(cfg.styles).values()))
-    data = make(_with(cfg, cartoons=first), "data", extras=[])
+    data = make(with_settings(cfg, cartoons=first), "data", extras=[])
     photos = data.panel(cfg.shown, "photo")
     columns = [[im.to_picture(photo) for photo in photos]]
     named = [model for model in models if model.kind != "photo"]
     for model in tqdm(named, desc="sheet", unit="network"):
-        ready = _painter(cfg, model)
+        ready = painter(cfg, model)
         columns.append([im.to_picture(ready.paint(photo[None])[0]) for photo in photos])
     rows = [list(row) for row in zip(*columns, strict=True)]
     return im.sheet(rows, ["photo", *(model.name for model in named)])

@@ -22,6 +22,10 @@ INCEPTION_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
+class NoInceptionError(UsageError):
+    """Inception's weights, or the package that reads them, are not at hand."""
+
+
 class Extractor(Protocol):
     """What `MetricSuite` asks of a feature extractor."""
 
@@ -116,7 +120,8 @@ class InceptionFeatures:
             weights: the file; None looks where torch.hub keeps its downloads.
 
         Raises:
-            UsageError: the package or the file is missing, or the file is another one.
+            NoInceptionError: the package or the file is missing.
+            UsageError: the file is another one.
         """
         avoid = "or use metrics=lite, which needs neither"
         try:
@@ -124,13 +129,13 @@ class InceptionFeatures:
 
             versions = _versions("torch-fidelity", "torchmetrics")
         except ImportError as error:
-            raise UsageError(
+            raise NoInceptionError(
                 f"metrics=inception: a package is missing ({error}); pip install torch-fidelity, {avoid}"
             ) from error
         default = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_URL.rpartition("/")[2]
         path = Path(weights).expanduser() if weights else default
         if not path.is_file():
-            raise UsageError(
+            raise NoInceptionError(
                 f"metrics=inception: no weights at {path}; download {INCEPTION_URL} there, "
                 f"or set metrics.features.weights=FILE, {avoid}"
             )

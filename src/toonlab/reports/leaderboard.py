@@ -21,6 +21,8 @@ _COLUMNS = {  # by the beginning of a score's name; the rest is the feature netw
     "edge_f1": "edge F1 ↑",
 }
 
+NO_WEIGHTS = "no weights"
+
 
 class Entry(NamedTuple):
     """One network: its reports by style, its flicker, its cost; None: not known, or not asked for."""
@@ -31,6 +33,8 @@ class Entry(NamedTuple):
     parameters: int | None
     gmacs: float | None
     milliseconds: float | None
+    canonical: Mapping[str, Report] = {}
+    """Reports with Inception's features, by style; empty: none."""
 
     @property
     def flicker(self) -> float | None:
@@ -49,6 +53,8 @@ class Board(NamedTuple):
     film: str | None
     frame: tuple[int, int]
     about: Mapping[str, Any]
+    no_canonical: str | None = None
+    """Why there is no canonical FID, if it was asked for."""
 
     def plain(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -99,7 +105,8 @@ def markdown(board: Board) -> str:
         f"GMACs: the network on a whole frame of {width}x{height}; ms: that frame as `src/stylize.py` paints "
         "it by default, which may be a smaller copy (`quality=`); medians, in "
         f"turn, on {board.about['device']}."
-        + (f" Flicker: warp error on {board.film}." if board.film else ""),
+        + (f" Flicker: warp error on {board.film}." if board.film else "")
+        + (f" FID: not computed; {board.no_canonical}." if board.no_canonical else ""),
     ]
     return "\n".join(lines) + "\n"
 
@@ -111,8 +118,11 @@ def spreadsheet(board: Board) -> str:
     head = ["network", "style", "score", "value", "low", "high", "untouched", "real_against_real", "n"]
     writer.writerow(head)
     for entry in board.entries:
-        for style, report in entry.reports.items():
-            for name, score in report["scores"].items():
+        named = [(style, report, list(report["scores"])) for style, report in entry.reports.items()]
+        named += [(style, report, ["fid", "kid"]) for style, report in entry.canonical.items()]
+        for style, report, names in named:
+            for name in names:
+                score = report["scores"][name]
                 low, high = report.get("intervals", {}).get(name, (None, None))
                 levels = [score["source_as_is"], score["real_vs_real"], score["n"]]
                 writer.writerow([entry.name, style, name, score["value"], low, high, *levels])
@@ -126,16 +136,21 @@ def _table(board: Board, style: str) -> list[str]:
     entries = sorted(board.entries, key=lambda entry: _order(entry.reports[style]))
     kinds = [kind for kind in _COLUMNS if any(_full(each.reports[style], kind) for each in entries)]
     costs = ["flicker ↓", "M parameters", "GMACs", "ms"] if board.film else ["M parameters", "GMACs", "ms"]
-    head = ["network", "KID ratio ↓", *(_COLUMNS[kind] for kind in kinds), *costs]
+    fid = bool(board.no_canonical) or any(each.canonical for each in entries)
+    extra = ["FID of Inception ↓"] if fid else []
+    head = ["network", "KID ratio ↓", *(_COLUMNS[kind] for kind in kinds), *extra, *costs]
     rows = [head, ["---"] * len(head)]
     for entry in entries:
         report = entry.reports[style]
         cells = [_written(ratio_of(report)), *(_cell(report, kind) for kind in kinds)]
+        cells += [_cell(entry.canonical[style], "fid") if entry.canonical else NO_WEIGHTS] if fid else []
         rows.append([entry.name, *cells, *_costs(entry, flicker=board.film is not None)])
     first = entries[0].reports[style]
     for title, level in (("photos as they are", "source_as_is"), (f"{style} against itself", "real_vs_real")):
         ratio = "1" if level == "source_as_is" else ""
         levels = [_level(first, kind, level) for kind in kinds]
+        named = entries[0].canonical
+        levels += [_level(named[style], "fid", level) if named else NO_WEIGHTS] if fid else []
         rows.append([f"*{title}*", ratio, *levels, *[""] * len(costs)])
     return [f"| {' | '.join(row)} |" for row in rows]
 
