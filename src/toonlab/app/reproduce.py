@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from toonlab.app.cli import CONF, PROJECT
-from toonlab.app.setup import as_plain
+from toonlab.app.cli import PROJECT
+from toonlab.app.setup import as_plain, composed
 from toonlab.cards import CARD, FOLDERS, Card, Compared, compare, described, differences, read_card
 from toonlab.engine.whole import write_whole
 from toonlab.errors import UsageError
@@ -96,13 +94,8 @@ def _settle(output: Path, told: Mapping[str, Any]) -> None:
 
 def _check_evaluation(card: Card) -> None:
     """Refuse what `src/eval.py` would, before the training and not after it."""
-    words = ["ckpt=run", "data=unpaired", *card.evaluation]
     try:
-        if GlobalHydra.instance().is_initialized():
-            compose("eval", words)
-        else:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                compose("eval", words)
+        composed("eval", "ckpt=run", "data=unpaired", *card.evaluation)
     except Exception as error:  # Hydra's and OmegaConf's have no common class of their own
         why = str(error).splitlines()[0]
         raise UsageError(f"card={card.name}: evaluation={list(card.evaluation)}: {why}") from error

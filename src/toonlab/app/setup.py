@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from toonlab.app.cli import CONF
 from toonlab.errors import UsageError, did_you_mean
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,18 @@ log = logging.getLogger(__name__)
 def as_plain(value: Any) -> Any:
     """Return a setting as Python's own lists, dictionaries and values."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def composed(config: str, *overrides: str) -> DictConfig:
+    """Compose `conf/<config>.yaml`, also in a process that Hydra has not started.
+
+    Raises:
+        Exception: Hydra's or OmegaConf's, of an override that does not fit.
+    """
+    if GlobalHydra.instance().is_initialized():
+        return compose(config, list(overrides))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config, list(overrides))
 
 
 def make(cfg: Any, key: str, **more: Any) -> Any:

@@ -10,13 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from toonlab.app.cli import CONF
 from toonlab.app.painter import painter
-from toonlab.app.setup import as_plain
+from toonlab.app.setup import as_plain, composed
 from toonlab.digests import file_sha256
 from toonlab.engine.bundle import SAYS
 from toonlab.engine.checkpoint import Loaded, locate, read
@@ -124,16 +122,13 @@ def _checkpoint(path: Path, others: list[str]) -> Path:
 @cache
 def settings_of(method: str) -> Mapping[str, Any]:
     """Return the settings of a method that needs no training."""
-    composed = _stylize(f"method={method}").method
-    return cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
+    node = _stylize(f"method={method}").method
+    return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
 
 
 def _stylize(*overrides: str) -> DictConfig:
     """Compose what `src/stylize.py` paints by: the same settings then mean the same here."""
-    if GlobalHydra.instance().is_initialized():
-        return compose("stylize", list(overrides))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("stylize", list(overrides))
+    return composed("stylize", *overrides)
 
 
 def _longer(model: Model) -> str:
