@@ -163,8 +163,8 @@ def test_sound_that_the_container_cannot_hold_is_encoded_anew(tmp_path: Path) ->
     assert abs(float(heard[-1][0]) - 2.0) < 0.1
 
 
-# x264 codes frames of a few macroblocks now in this way, now in that, as it happens to find its memory (but not
-# with asm=0); at 128x96 no two of 40 codings differed.
+# Of a few macroblocks x264 makes now this and now that, as it happens to find its memory (not so with asm=0);
+# at 128x96 no two of 40 codings differed.
 LARGE = (128, 96)
 
 
