@@ -11,16 +11,14 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from PIL import Image
-from torch import nn
 
 from commands import Cli
 from films import film
+from inception import random_inception
 from marked import scene
 from served import filtered
 from toonlab.app import leaderboard
-from toonlab.digests import file_sha256
 from toonlab.errors import UsageError
-from toonlab.metrics import features
 
 
 @pytest.fixture
@@ -101,28 +99,14 @@ def test_mistakes_are_one_line(
     assert "\n" not in str(told.value)
 
 
-@pytest.fixture
-def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Random weights that pass for Inception's; those are a download."""
-    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    monkeypatch.setattr(fidelity, "load_state_dict_from_url", lambda *args, **kwargs: {})
-    with monkeypatch.context() as patch:
-        patch.setattr(nn.Module, "load_state_dict", lambda self, state: None)
-        random = fidelity.FeatureExtractorInceptionV3("random", ["2048"])
-    path = tmp_path / "inception.pth"
-    torch.save(random.state_dict(), path)
-    monkeypatch.setattr(features, "INCEPTION_SHA256", file_sha256(path))
-    return path
-
-
 def test_canonical_fid_where_its_weights_are_and_else_the_page_says_so(
     composed: Callable[..., DictConfig],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     words: list[str],
-    inception: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    random_inception(tmp_path / "inception.pth", monkeypatch)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     short = [word for word in words if not word.startswith(("film", "rounds", "resamples"))]
     short += ["networks={Untouched: photo}", "rounds=0", "resamples=0", "film=null"]
@@ -130,7 +114,7 @@ def test_canonical_fid_where_its_weights_are_and_else_the_page_says_so(
     leaderboard.run(composed(*short, config="leaderboard"))
     assert page.read_text().count("| no weights |") == 3
 
-    named = f"canonical.weights={inception}"
+    named = "canonical.weights=inception.pth"
     leaderboard.run(composed(*short, named, config="leaderboard"))
     board = json.loads((tmp_path / "board" / "leaderboard.json").read_text())
     scores = board["entries"][0]["canonical"]["valid"]["scores"]

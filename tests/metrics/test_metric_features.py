@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from inception import random_inception
 from metrics.metric_tiny import TinyNetwork, pictures, tiny_features
 from toonlab import images as ranges
 from toonlab.errors import UsageError
@@ -121,15 +121,8 @@ def test_other_weights_may_not_be_called_fid(tmp_path: Path) -> None:
 
 
 def test_inception_reads_8_bit_images_at_299(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The real weights are a download; a random network has the same plumbing.
-    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    monkeypatch.setattr(fidelity, "load_state_dict_from_url", lambda *args, **kwargs: {})
-    with monkeypatch.context() as patch:
-        patch.setattr(nn.Module, "load_state_dict", lambda self, state: None)
-        random = fidelity.FeatureExtractorInceptionV3("random", ["2048"])
     path = tmp_path / "weights.pth"
-    torch.save(random.state_dict(), path)
-    monkeypatch.setattr(module, "INCEPTION_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    random = random_inception(path, monkeypatch)
     extract = InceptionFeatures(weights=str(path))
     images = pictures(1, 1, size=40)
     # torch-fidelity's own forward resizes as TensorFlow 1 does.
