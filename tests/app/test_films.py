@@ -82,7 +82,7 @@ def test_flicker_of_a_painter(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
 def test_a_command_that_was_stopped_goes_on(cli: Cli, tmp_path: Path, way: signal.Signals) -> None:
-    source = film(tmp_path / "in.mp4", 40, (128, 96))
+    source = film(tmp_path / "in.mp4", 40, (96, 80))
     words = [DRAWN, f"input={source}", f"output={tmp_path / 'out.mp4'}", "temporal=flow", "segment=0.5"]
     begun = subprocess.Popen(
         command("stylize", *words), env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.DEVNULL

@@ -163,11 +163,6 @@ def test_sound_that_the_container_cannot_hold_is_encoded_anew(tmp_path: Path) ->
     assert abs(float(heard[-1][0]) - 2.0) < 0.1
 
 
-# Of a few macroblocks x264 makes now this and now that, as it happens to find its memory (not so with asm=0);
-# at 128x96 no two of 40 codings differed.
-LARGE = (128, 96)
-
-
 def finished(source: Path, folder: Path, **how: object) -> list[np.ndarray]:
     return decoded(paint_film(stylizer(), source, folder / "whole.mkv", **how).target)
 
@@ -175,7 +170,7 @@ def finished(source: Path, folder: Path, **how: object) -> list[np.ndarray]:
 @pytest.mark.parametrize("temporal", ["none", "flow"])
 @pytest.mark.parametrize("codec", ["h264", "ffv1"])
 def test_a_killed_run_goes_on_to_the_same_film(tmp_path: Path, temporal: str, codec: str) -> None:
-    source = film(tmp_path / "in.mp4", 23, LARGE)
+    source = film(tmp_path / "in.mp4", 23, (96, 80))
     how = {"temporal": temporal, "encoding": Encoding(codec=codec, segment=0.5)}
     with pytest.raises(KeyError):
         paint_film(stylizer(until=12), source, tmp_path / "out.mkv", **how)
@@ -195,7 +190,7 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path: Path, temporal: str, co
 
 
 def test_ctrl_c_leaves_a_film_that_plays_and_the_same_call_goes_on(tmp_path: Path) -> None:
-    source = film(tmp_path / "in.mp4", 23, LARGE)
+    source = film(tmp_path / "in.mp4", 23, (96, 80))
     how = {"temporal": "flow", "encoding": Encoding(segment=0.5)}
 
     def press(done: int, _: int | None) -> None:
