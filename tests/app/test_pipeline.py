@@ -41,7 +41,8 @@ def test_train_then_eval_then_stylize(cli: Cli, tmp_path: Path, folders: tuple[P
         assert result.stderr.count(name) == 1, result.stderr  # reported once
 
     run = only_run(tmp_path)
-    expected = {"config.yaml", "metrics.jsonl", "samples", "checkpoints", "result.json", "run.log", ".hydra"}
+    expected = {"config.yaml", "metrics.jsonl", "samples", "checkpoints", "result.json", "run.log"}
+    expected |= {".hydra", ".lock"}
     assert {path.name for path in run.iterdir()} == expected
     summary = json.loads((run / "result.json").read_text())
     assert summary["status"] == "finished"

@@ -65,6 +65,26 @@ def test_going_on_for_longer_does_not_warm_up_again(cli: Cli, tmp_path: Path) ->
     assert "already trained its 30 iterations" in result.stderr
 
 
+def test_two_processes_do_not_train_one_run(cli: Cli, tmp_path: Path) -> None:
+    """As when a parent is killed, its training lives on, and the same command is given again."""
+    first = start(tmp_path, "iterations=100000", "save_every=1", "hydra.run.dir=run")
+    try:
+        wait_for((tmp_path / "run" / "checkpoints" / "last.ckpt").exists)
+        for words in (["resume=run"], [*SMALL, "hydra.run.dir=run"]):
+            second = cli("train", *words)
+            assert second.returncode == 2
+            assert f"{tmp_path / 'run'}: another process trains this run; wait for it" in second.stderr
+            assert "Traceback" not in second.stderr
+        assert first.poll() is None
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    assert (
+        cli("train", "resume=run", f"iterations={lines(tmp_path / 'run')[-1]['iteration'] + 2}").returncode
+        == 0
+    )
+
+
 def test_killed_between_its_last_save_and_its_result_a_run_is_settled(
     composed: Callable[..., DictConfig], tmp_path: Path
 ) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from toonlab.app.ranks import is_first_process
 from toonlab.errors import UsageError
+from toonlab.sweeps.leases import lock
 from toonlab.sweeps.words import key_of, quoted
 
 RESUMED = "TOONLAB_RESUMED"  # set for the children that Lightning starts with our rewritten arguments
@@ -81,3 +85,22 @@ def saved_config(cfg: DictConfig, overrides: list[str]) -> DictConfig:
             OmegaConf.update(saved, node, OmegaConf.select(cfg, node), merge=False)
     saved.resume = cfg.resume
     return saved
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a run's folder; a killed one leaves nothing that would.
+
+    Raises:
+        UsageError: another process trains there.
+    """
+    if not is_first_process():
+        yield
+        return
+    held = lock(folder / ".lock")
+    if held is None:
+        raise UsageError(f"{folder}: another process trains this run; wait for it, or stop it")
+    try:
+        yield
+    finally:
+        os.close(held)

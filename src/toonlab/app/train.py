@@ -20,7 +20,7 @@ from toonlab.app.domains import settle
 from toonlab.app.outcome import announce, find, say_what_next, write_result
 from toonlab.app.pretrained import begin, prepare_search, start_of
 from toonlab.app.ranks import is_first_process, strategy_for
-from toonlab.app.resume import saved_config
+from toonlab.app.resume import alone_in, saved_config
 from toonlab.app.setup import make, quiet
 from toonlab.data.demo import photographs
 from toonlab.data.ignore import read as read_ignore
@@ -49,6 +49,11 @@ def run(cfg: DictConfig) -> None:
     if not is_first_process():
         logging.disable(logging.WARNING)  # the first one says it; an error may be this one's own
     folder = Path(HydraConfig.get().runtime.output_dir)
+    with alone_in(folder):
+        _train(cfg, folder)
+
+
+def _train(cfg: DictConfig, folder: Path) -> None:
     overrides = HydraConfig.get().overrides.task
     cfg = saved_config(cfg, overrides) if cfg.resume else _settled(cfg)
     check(cfg)
