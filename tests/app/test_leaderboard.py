@@ -80,6 +80,7 @@ def test_from_checkpoints_to_a_page_and_on(cli: Cli, tmp_path: Path, words: list
         ("styles=cartoons", "styles=cartoons: name each folder of cartoons"),
         ("film=no.mp4", "film=no.mp4 does not exist"),
         ("photos=nowhere", "photos=nowhere"),
+        ("shown=[3,nobody]", "shown: nobody: no such photo in photos"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -97,6 +98,24 @@ def test_mistakes_are_one_line(
         leaderboard.run(composed(*named, *kept, change, config="leaderboard"))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_named_photos_are_shown_in_their_order(
+    composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = leaderboard._shown(composed("networks=[]", *words, "shown=[5,2]", config="leaderboard"))
+    spaced = leaderboard._shown(composed("networks=[]", *words, "shown=8", config="leaderboard"))
+    assert torch.equal(named, spaced[[5, 2]])
+
+
+def test_an_output_that_cannot_be_made_is_one_line(cli: Cli, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").touch()
+    kept = [word for word in words if not word.startswith("output")]
+    result = cli("leaderboard", "networks={Untouched: photo}", *kept, "output=file/board")
+    assert result.returncode == 2
+    assert "file/board: not a directory; name another place" in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.stderr
 
 
 def test_canonical_fid_where_its_weights_are_and_else_the_page_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from toonlab.errors import UsageError, did_you_mean
+
+_OF_THE_DISK = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOSPC}
+)
+"""What only who chose the folder can mend."""
 
 
 def explain(error: BaseException, config: str) -> str | None:
@@ -40,6 +46,8 @@ def explain(error: BaseException, config: str) -> str | None:
                 f"'{cause.override}': not of the form key=value ({_first_line(cause)}); a value with "
                 "brackets, commas or spaces needs quotes within quotes: 'key=\"value\"'"
             )
+        if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK and cause.filename:
+            return f"{cause.filename}: {str(cause.strerror).lower()}; name another place, or make room there"
         if found := re.search(r"Could not (?:override|append to|delete) '([^']+)'", str(cause)):
             return _unknown(found[1], str(cause), config)
     if isinstance(error, HydraException | OmegaConfBaseException):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from toonlab import images as im
@@ -18,9 +19,11 @@ from toonlab.app.evaluate_film import film_named
 from toonlab.app.reporting.entry import entry, painter, with_settings
 from toonlab.app.setup import as_plain, device_named, environment, make, quiet
 from toonlab.app.voting.entrants import entrants
+from toonlab.data.folders import find_images
+from toonlab.data.stream import Files, Gallery
 from toonlab.digests import file_sha256
 from toonlab.engine.whole import write_whole
-from toonlab.errors import UsageError
+from toonlab.errors import UsageError, did_you_mean
 from toonlab.inference.cost import milliseconds
 from toonlab.inference.sample_photos import crops, sample_photos
 from toonlab.metrics.features import NoInceptionError
@@ -52,6 +55,7 @@ def run(cfg: DictConfig) -> None:
         raise UsageError(
             f"output={output}: holds a {OURS[1]} that is not this command's; name another folder"
         )
+    photos = _shown(cfg)
     output.mkdir(parents=True, exist_ok=True)
     canonical, why_not = _canonical(cfg)
     entries = [
@@ -71,7 +75,7 @@ def run(cfg: DictConfig) -> None:
     write_whole(output / OURS[0], json.dumps(board.plain(), indent=1) + "\n")
     write_whole(output / OURS[1], markdown(board))
     write_whole(output / OURS[2], spreadsheet(board))
-    im.save(_sheet(cfg, models), output / OURS[3], quality=90)
+    im.save(_sheet(cfg, models, photos), output / OURS[3], quality=90)
     log.info("%s\nwritten to %s, with .csv, .json and %s", markdown(board), output / OURS[1], OURS[3])
 
 
@@ -111,11 +115,8 @@ def _timed(cfg: DictConfig, models: list[Model], entries: list[Entry]) -> list[E
     return [each._replace(milliseconds=found.get(each.name)) for each in entries]
 
 
-def _sheet(cfg: DictConfig, models: list[Model]) -> Image.Image:
+def _sheet(cfg: DictConfig, models: list[Model], photos: Tensor) -> Image.Image:
     """The same photos painted by all, whole, as large as they are scored."""
-    first = next(iter(as_plain(cfg.styles).values()))
-    data = make(with_settings(cfg, cartoons=first), "data", extras=[])
-    photos = data.panel(cfg.shown, "photo")
     columns = [[im.to_picture(photo) for photo in photos]]
     named = [model for model in models if model.kind != "photo"]
     for model in tqdm(named, desc="sheet", unit="network"):
@@ -123,3 +124,25 @@ def _sheet(cfg: DictConfig, models: list[Model]) -> Image.Image:
         columns.append([im.to_picture(ready.paint(photo[None])[0]) for photo in photos])
     rows = [list(row) for row in zip(*columns, strict=True)]
     return im.sheet(rows, ["photo", *(model.name for model in named)])
+
+
+def _shown(cfg: DictConfig) -> Tensor:
+    """Return the sheet's photos, `(n, 3, size, size)` in [-1, 1]: so many of them, or those named.
+
+    Raises:
+        UsageError: one that is named is not there.
+    """
+    shown = as_plain(cfg.shown)
+    if isinstance(shown, int):
+        first = next(iter(as_plain(cfg.styles).values()))
+        data = make(with_settings(cfg, cartoons=first), "data", extras=[])
+        photos: Tensor = data.panel(shown, "photo")
+        return photos
+    files = {path.stem: path for path in find_images(cfg.photos, what="photos")[0]}
+    for name in map(str, shown):
+        if name not in files:
+            raise UsageError(f"shown: {name}: no such photo in {cfg.photos}{did_you_mean(name, files)}")
+    gallery = Gallery(
+        Files([files[str(name)] for name in shown]), range(len(shown)), domain="photo", size=cfg.size
+    )
+    return torch.stack([gallery[i]["photo"] for i in range(len(gallery))])

@@ -171,6 +171,8 @@ def _cell(report: Report, kind: str) -> str:
 def _written(found: Value | None) -> str:
     if found is None:
         return ""
+    if abs(found.value) < 1e-9:  # the content distance of a picture and itself, in other batches
+        return "0"
     if found.interval is None:
         return number(found.value)
     return f"{number(found.value)} [{number(found.interval[0])}, {number(found.interval[1])}]"
