@@ -46,10 +46,11 @@ def explain(error: BaseException, config: str) -> str | None:
                 f"'{cause.override}': not of the form key=value ({_first_line(cause)}); a value with "
                 "brackets, commas or spaces needs quotes within quotes: 'key=\"value\"'"
             )
-        if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK and cause.filename:
-            return f"{cause.filename}: {str(cause.strerror).lower()}; name another place, or make room there"
         if found := re.search(r"Could not (?:override|append to|delete) '([^']+)'", str(cause)):
             return _unknown(found[1], str(cause), config)
+    # Itself, and no cause: many an error comes after one of the disk that was dealt with.
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK and error.filename:
+        return f"{error.filename}: {str(error.strerror).lower()}; name another place, or make room there"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _first_line(error)
     return None
