@@ -17,6 +17,7 @@ from toonlab.app.setup import make
 from toonlab.engine.checkpoint import build, load_generator, write_imported
 from toonlab.errors import UsageError
 from toonlab.methods.loaded_inpainting import load_inpainting
+from toonlab.networks.resnet import ResnetGenerator
 from toonlab.networks.unet import UNet
 
 QUICK = [
@@ -53,6 +54,16 @@ def test_a_run_needs_a_generator_with_a_latent(composed, tmp_path: Path) -> None
     flat = tmp_path / "flat.ckpt"
     write_imported(flat, state, painting={}, config={"method": {"generator": node}}, origin={})
     with pytest.raises(UsageError, match=r"flat\.ckpt: its generator, UNet, has no latent"):
+        train.run(settings(composed, f"ckpt={flat}"))
+    node = {
+        "_target_": "toonlab.networks.resnet.ResnetGenerator",
+        "width": 4,
+        "blocks": 1,
+        "learn_residual": True,
+    }
+    state = ResnetGenerator(width=4, blocks=1).state_dict()
+    write_imported(flat, state, painting={}, config={"method": {"generator": node}}, origin={})
+    with pytest.raises(UsageError, match=r"ResnetGenerator, has no latent.*without learn_residual"):
         train.run(settings(composed, f"ckpt={flat}"))
     with pytest.raises(UsageError, match=r"bank=.*somewhere: for method=latent_inpainting completion=search"):
         train.run(composed("data=synthetic", "bank=somewhere"))

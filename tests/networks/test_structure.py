@@ -1,5 +1,8 @@
 """Published structure: parameter counts, strides, receptive fields."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -14,6 +17,7 @@ from toonlab.networks.discriminators import (
     ResidualDiscriminator,
     SpectralPatch,
 )
+from toonlab.networks.layers import has_latent
 from toonlab.networks.resnet import ResnetGenerator
 from toonlab.networks.unet import UNet
 
@@ -76,6 +80,32 @@ def test_latent_is_a_quarter_and_decodes_to_the_forward_pass(generator: nn.Modul
     latent = generator.encode(photo)
     assert latent.shape == (1, 16, 6, 8)
     torch.testing.assert_close(generator.decode(latent), generator(photo), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [partial(ResnetGenerator, blocks=2), partial(CycleResnet, blocks=2), AnimeGeneratorV1, AnimeGeneratorV2],
+)
+def test_a_residual_generator_begins_at_the_photo_and_learns_all_its_weights(make: Any) -> None:
+    network = make(width=4, learn_residual=True)
+    photo = torch.rand(2, 3, 20, 36) * 2 - 1
+    torch.testing.assert_close(network(photo), photo, rtol=0, atol=0)
+    assert has_latent(make(width=4))
+    assert not has_latent(network)  # decoded, it is what the photo lacks
+
+    wanted = photo.flip(3)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    losses = []
+    for _ in range(3):
+        loss = (network(photo) - wanted).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] > losses[1] > losses[2]
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    assert first.weight.grad.abs().max() > 0
+    torch.testing.assert_close(network(photo), photo + network.decode(network.encode(photo)), rtol=0, atol=0)
 
 
 def receptive_field(discriminator: PatchDiscriminator, channels: int) -> int:

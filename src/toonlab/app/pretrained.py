@@ -17,6 +17,7 @@ from toonlab.engine.checkpoint import Loaded, in_style, read, rebuild
 from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.methods.latent_inpainting import LatentInpainting
+from toonlab.networks.layers import has_latent
 from toonlab.sweeps.words import key_of
 
 log = logging.getLogger(__name__)
@@ -126,10 +127,10 @@ def _check_completion(cfg: DictConfig, needs_ckpt: bool) -> None:
 
 
 def _check_generator(cfg: DictConfig, loaded: Loaded, needs_latent: bool) -> None:
-    if needs_latent and not hasattr(loaded.generator, "encode"):
+    if needs_latent and not has_latent(loaded.generator):
         raise UsageError(
             f"ckpt={cfg.ckpt}: its generator, {type(loaded.generator).__name__}, has no latent to complete; "
-            "CartoonGAN's, CycleGAN's and AnimeGAN's have one"
+            "CartoonGAN's, CycleGAN's and AnimeGAN's have one, without learn_residual"
         )
     theirs, wanted = (node.get("direction", "to_cartoon") for node in (loaded.painting, cfg.method))
     if theirs != wanted:

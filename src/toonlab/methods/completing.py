@@ -12,7 +12,7 @@ from toonlab.engine.method import ToonMethod
 from toonlab.errors import UsageError
 from toonlab.losses.adversarial import Adversarial
 from toonlab.losses.hole import hole_mean
-from toonlab.networks.layers import LatentGenerator
+from toonlab.networks.layers import LatentGenerator, has_latent
 from toonlab.representations.inpainting.blend import poisson
 from toonlab.representations.inpainting.completion import Completion, OnStep
 from toonlab.representations.inpainting.draws import solid
@@ -51,10 +51,10 @@ class Completing(ToonMethod):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if not (hasattr(self.generator, "encode") and hasattr(self.generator, "decode")):
+        if not has_latent(self.generator):
             raise UsageError(
                 f"ckpt: {type(self.generator).__name__} has no latent to complete; CartoonGAN's, "
-                "CycleGAN's and AnimeGAN's generators have one"
+                "CycleGAN's and AnimeGAN's generators have one, without learn_residual"
             )
         self.generator.requires_grad_(False)
         self.discriminator, self.adversarial = discriminator, adversarial

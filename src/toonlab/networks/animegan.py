@@ -11,7 +11,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toonlab.networks.layers import LatentGenerator, Residual, initialise, instance_norm, leaky, upsample
+from toonlab.networks.layers import LatentGenerator, Residual, instance_norm, leaky, upsample
 
 Norm = Callable[[int], nn.Module]
 
@@ -21,10 +21,10 @@ class AnimeGeneratorV1(LatentGenerator):
 
     After the authors' `net/generator.py`, which is 128 wide where the paper's figure has 64 channels. Both
     halvings add a strided separable convolution to one of the halved picture. TensorFlow's old bilinear
-    resizing, a shift by a quarter or half a pixel, is not imitated.
+    resizing, a shift by a quarter or half a pixel, is not imitated. `learn_residual`: see `LatentGenerator`.
     """
 
-    def __init__(self, *, width: int = 64) -> None:
+    def __init__(self, *, width: int = 64, learn_residual: bool = False) -> None:
         super().__init__()
         two, four = 2 * width, 4 * width
         self.encoder = nn.Sequential(
@@ -50,7 +50,7 @@ class AnimeGeneratorV1(LatentGenerator):
             nn.Conv2d(width, 3, 1, bias=False),
             nn.Tanh(),
         )
-        initialise(self, "xavier")  # TensorFlow's default
+        self.begin("xavier", learn_residual=learn_residual)  # TensorFlow's default
 
 
 class AnimeGeneratorV2(LatentGenerator):
@@ -62,9 +62,10 @@ class AnimeGeneratorV2(LatentGenerator):
         width: channels at full resolution.
         align_corners: of both doublings. False is shift-invariant, so large pictures can be painted in
             tiles; the published PyTorch weights were mostly shown with True.
+        learn_residual: paint what is added to the photo; see `LatentGenerator`.
     """
 
-    def __init__(self, *, width: int = 32, align_corners: bool = False) -> None:
+    def __init__(self, *, width: int = 32, align_corners: bool = False, learn_residual: bool = False) -> None:
         super().__init__()
         two, four, eight = 2 * width, 4 * width, 8 * width
         doubled = partial(nn.Upsample, scale_factor=2, mode="bilinear", align_corners=align_corners)
@@ -90,7 +91,7 @@ class AnimeGeneratorV2(LatentGenerator):
             nn.Conv2d(width, 3, 1, bias=False),
             nn.Tanh(),
         )
-        initialise(self, "xavier")
+        self.begin("xavier", learn_residual=learn_residual)
 
 
 class _Halve(nn.Module):

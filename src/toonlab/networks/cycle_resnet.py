@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from toonlab.errors import check_choice
-from toonlab.networks.layers import LatentGenerator, Residual, check_counts, conv, initialise, upsample
+from toonlab.networks.layers import LatentGenerator, Residual, check_counts, conv, upsample
 
 
 class CycleResnet(LatentGenerator):
@@ -21,10 +21,16 @@ class CycleResnet(LatentGenerator):
         width: channels at full resolution; doubled at each of two halvings.
         blocks: residual blocks at quarter resolution; the authors use 9 from 256 px on, 6 below.
         upsampling: `deconv` is published; `resize` has as many parameters and fewer checkerboards.
+        learn_residual: paint what is added to the image; see `LatentGenerator`.
     """
 
     def __init__(
-        self, *, width: int = 64, blocks: int = 9, upsampling: Literal["deconv", "resize"] = "deconv"
+        self,
+        *,
+        width: int = 64,
+        blocks: int = 9,
+        upsampling: Literal["deconv", "resize"] = "deconv",
+        learn_residual: bool = False,
     ) -> None:
         super().__init__()
         check_counts(width=width, blocks=blocks)
@@ -40,7 +46,7 @@ class CycleResnet(LatentGenerator):
         self.decoder = nn.Sequential(
             *_up(middle, upsampling), *_up(2 * width, upsampling), conv(width, 3, 7), nn.Tanh()
         )
-        initialise(self, "normal")
+        self.begin("normal", learn_residual=learn_residual)
 
 
 def _norm_relu(width: int) -> list[nn.Module]:

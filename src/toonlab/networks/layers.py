@@ -36,12 +36,25 @@ def conv(
 class LatentGenerator(nn.Module):
     """Image to image, `(B, 3, H, W)` to `(B, 3, H, W)` in [-1, 1], with a latent to edit half-way.
 
-    H and W are multiples of 4. Subclasses fill `encoder` and `decoder`.
+    H and W are multiples of 4. Subclasses fill `encoder` and `decoder`, then call `begin`.
+
+    With `learn_residual` (Kupyn et al. 2018, DeblurGAN) the decoder paints what is added to the image, at
+    first nothing: training begins at the image itself, whose brightness and detail norms and halvings would
+    lose. The sum leaves [-1, 1] a little and is clipped when painted. Such a latent says nothing by itself.
     """
 
     multiple = 4
+    learn_residual = False
     encoder: nn.Sequential
     decoder: nn.Sequential
+
+    def begin(self, how: Init, *, learn_residual: bool = False) -> None:
+        """Set the weights that training starts from; see `initialise`."""
+        initialise(self, how)
+        self.learn_residual = learn_residual
+        if learn_residual:
+            head = [module for module in self.decoder if isinstance(module, nn.Conv2d)][-1]
+            nn.init.zeros_(head.weight)  # its bias is zero or absent
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the latent `(B, C, H/4, W/4)` behind the last residual block."""
@@ -49,12 +62,18 @@ class LatentGenerator(nn.Module):
         return latent
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Paint a latent as `(B, 3, H, W)` in [-1, 1]."""
+        """Paint a latent as `(B, 3, H, W)` in [-1, 1]; with `learn_residual`, what is added to the image."""
         painted: Tensor = self.decoder(latent)
         return painted
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.decode(self.encode(images))
+        painted = self.decode(self.encode(images))
+        return images + painted if self.learn_residual else painted
+
+
+def has_latent(network: nn.Module) -> bool:
+    """Whether a generator's latent says all of its picture: then it can be completed and edited."""
+    return hasattr(network, "encode") and not getattr(network, "learn_residual", False)
 
 
 @torch.no_grad()

@@ -15,7 +15,6 @@ from toonlab.networks.layers import (
     Residual,
     check_counts,
     conv,
-    initialise,
     instance_norm,
     upsample,
 )
@@ -35,6 +34,7 @@ class ResnetGenerator(LatentGenerator):
         upsampling: `deconv` is the authors'; `resize` has as many parameters and fewer checkerboards.
         scaling_padding: of the convolutions at the halvings and doublings; the others reflect.
         norm_eps: added to the variance by every norm. The published weights want `deconv`, `zeros`, 1e-9.
+        learn_residual: paint what is added to the photo; see `LatentGenerator`.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class ResnetGenerator(LatentGenerator):
         upsampling: Literal["resize", "deconv"] = "resize",
         scaling_padding: Padding = "reflect",
         norm_eps: float = 1e-5,
+        learn_residual: bool = False,
     ) -> None:
         super().__init__()
         check_counts(width=width, blocks=blocks)
@@ -67,7 +68,7 @@ class ResnetGenerator(LatentGenerator):
             conv(width, 3, 7),
             nn.Tanh(),
         )
-        initialise(self, "normal")
+        self.begin("normal", learn_residual=learn_residual)
 
 
 def _down(width: int, scaling: Make, norm: Make) -> list[nn.Module]:
