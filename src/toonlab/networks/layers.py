@@ -40,7 +40,9 @@ class LatentGenerator(nn.Module):
 
     With `learn_residual` (Kupyn et al. 2018, DeblurGAN) the decoder paints what is added to the image, at
     first nothing: training begins at the image itself, whose brightness and detail norms and halvings would
-    lose. The sum leaves [-1, 1] a little and is clipped when painted. Such a latent says nothing by itself.
+    lose. Residual blocks with an affine norm at their end begin as nothing too (Goyal et al. 2017, 5.1); lines
+    are learned sooner so. The sum leaves [-1, 1] a little and is clipped when painted. Such a latent says
+    nothing by itself.
     """
 
     multiple = 4
@@ -55,6 +57,9 @@ class LatentGenerator(nn.Module):
         if learn_residual:
             head = [module for module in self.decoder if isinstance(module, nn.Conv2d)][-1]
             nn.init.zeros_(head.weight)  # its bias is zero or absent
+            for block in self.modules():
+                if isinstance(block, Residual) and isinstance(block.body[-1].weight, nn.Parameter):
+                    nn.init.zeros_(block.body[-1].weight)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the latent `(B, C, H/4, W/4)` behind the last residual block."""
