@@ -40,7 +40,7 @@ class LatentGenerator(nn.Module):
 
     With `learn_residual` (Kupyn et al. 2018, DeblurGAN) the decoder paints what is added to the image, at
     first nothing: training begins at the image itself, whose brightness and detail norms and halvings would
-    lose. Residual blocks with an affine norm at their end begin as nothing too (Goyal et al. 2017, 5.1); lines
+    lose. Residual blocks that end in an affine norm begin as nothing too (Goyal et al. 2017, 5.1): lines
     are learned sooner so. The sum leaves [-1, 1] a little and is clipped when painted. Such a latent says
     nothing by itself.
     """
