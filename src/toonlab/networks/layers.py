@@ -78,7 +78,8 @@ class LatentGenerator(nn.Module):
 
 def has_latent(network: nn.Module) -> bool:
     """Whether a generator's latent says all of its picture: then it can be completed and edited."""
-    return hasattr(network, "encode") and not getattr(network, "learn_residual", False)
+    halves = hasattr(network, "encode") and hasattr(network, "decode")
+    return halves and not getattr(network, "learn_residual", False)
 
 
 @torch.no_grad()
